@@ -1,0 +1,1 @@
+//! Channels as people use them: streams and datagrams over a link.

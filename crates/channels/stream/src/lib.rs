@@ -1,0 +1,1 @@
+//! The stream channel: bytes or messages between two endpoints.

@@ -1,0 +1,2 @@
+//! The telemesh program.
+fn main() {}

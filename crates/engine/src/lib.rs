@@ -1,0 +1,1 @@
+//! Reliable streams inside a link, without I/O.

@@ -1,0 +1,1 @@
+//! Hashnames: the fingerprint of an endpoint's public keys.

@@ -1,0 +1,1 @@
+//! The runtime: an endpoint, its links, trust and events.

@@ -1,0 +1,1 @@
+//! A private mesh network: encrypted links between endpoints that trust each other.

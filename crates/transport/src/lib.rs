@@ -1,0 +1,1 @@
+//! The small traits that a transport and a discovery implement.

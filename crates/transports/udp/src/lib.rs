@@ -1,0 +1,1 @@
+//! UDP transport with segmentation and receive offload.

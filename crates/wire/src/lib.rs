@@ -1,0 +1,1 @@
+//! Messages, limits and addresses that endpoints exchange.
