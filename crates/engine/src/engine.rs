@@ -1,0 +1,349 @@
+//! The engine: one state machine, seen through this crate's own words.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use quinn_proto::{ConnectionError, Dir, FinishError, StreamEvent, VarInt};
+
+use crate::config::{Config, INITIAL_STREAMS};
+use crate::start::{Half, start};
+use crate::{EngineError, Event, ReadError, Seed, StreamError, StreamId, WriteError};
+
+/// Reliable streams between two ends of a link. See the crate's page for the run loop.
+pub struct Engine {
+    half: Half,
+    events: VecDeque<Event>,
+    max_streams: u32,
+    permitted_streams: u32,
+    /// How far the engine's clock was pushed ahead of the caller's, see [`Engine::path_changed`].
+    ahead: Duration,
+    failed: bool,
+}
+
+/// What an engine can say about its traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// Congestion window in bytes.
+    pub window: u64,
+    /// Largest packet in bytes that the path is known to carry.
+    pub packet: u16,
+    /// Packets declared lost.
+    pub lost_packets: u64,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Packets received.
+    pub received_packets: u64,
+}
+
+/// What [`Engine::read`] has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// Bytes put into the buffer.
+    pub length: usize,
+    /// Whether these were the last.
+    pub end: bool,
+}
+
+impl Engine {
+    /// Starts this end's half of the engine that `seed` names. Sends nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Start`] if the local handshake fails: a bug, never the peer's doing.
+    pub fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Self, EngineError> {
+        Ok(Self {
+            half: start(seed, config, now)?,
+            events: VecDeque::new(),
+            max_streams: config.max_streams,
+            permitted_streams: INITIAL_STREAMS,
+            ahead: Duration::ZERO,
+            failed: false,
+        })
+    }
+
+    /// Takes one packet that the link has opened. Anything that is not of this engine is dropped.
+    pub fn handle_packet(&mut self, now: Instant, packet: BytesMut) {
+        let now = now + self.ahead;
+        self.half.receive(now, packet);
+    }
+
+    /// Does what was due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = now + self.ahead;
+        self.half.connection.handle_timeout(now);
+        self.half.endpoint_events();
+    }
+
+    /// When [`Engine::handle_timeout`] wants to be called. Ask after every other call.
+    #[must_use]
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.half.connection.poll_timeout().map(|at| at.checked_sub(self.ahead).unwrap_or(at))
+    }
+
+    /// Appends up to `max_segments` packets to `out`, which must be empty, and returns their size in
+    /// bytes: all are this long, only the last may be shorter. `None` when there is nothing to send.
+    pub fn poll_transmit(&mut self, now: Instant, max_segments: usize, out: &mut Vec<u8>) -> Option<usize> {
+        let now = now + self.ahead;
+        let transmit = self.half.connection.poll_transmit(now, max_segments.max(1), out)?;
+        Some(transmit.segment_size.unwrap_or(transmit.size))
+    }
+
+    /// The next thing that the application may be waiting for.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.half.endpoint_events();
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            match self.half.connection.poll()? {
+                quinn_proto::Event::Stream(event) => self.stream_event(event),
+                quinn_proto::Event::ConnectionLost { reason } => {
+                    self.failed = true;
+                    self.events.push_back(Event::Failed(failure(&reason)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn stream_event(&mut self, event: StreamEvent) {
+        let event = match event {
+            StreamEvent::Opened { .. } => {
+                while let Some(id) = self.half.connection.streams().accept(Dir::Bi) {
+                    self.events.push_back(Event::Opened(StreamId(id)));
+                }
+                self.raise_stream_limit();
+                return;
+            }
+            StreamEvent::Readable { id } => Event::Readable(StreamId(id)),
+            StreamEvent::Writable { id } => Event::Writable(StreamId(id)),
+            StreamEvent::Finished { id } => Event::Finished(StreamId(id)),
+            StreamEvent::Stopped { id, error_code } => Event::Stopped(StreamId(id), code(error_code)),
+            StreamEvent::Available { .. } => Event::Available,
+        };
+        self.events.push_back(event);
+    }
+
+    /// Doubles the number of streams the peer may have open when it uses more than half of it.
+    fn raise_stream_limit(&mut self) {
+        let open = self.half.connection.streams().remote_open_streams(Dir::Bi);
+        if open * 2 > u64::from(self.permitted_streams) && self.permitted_streams < self.max_streams {
+            self.permitted_streams = self.permitted_streams.saturating_mul(2).min(self.max_streams);
+            self.half
+                .connection
+                .set_max_concurrent_streams(Dir::Bi, VarInt::from_u32(self.permitted_streams));
+        }
+    }
+
+    /// Opens a stream, or `None` while the peer permits no more; [`Event::Available`] follows then.
+    ///
+    /// The peer hears of the stream with its first bytes.
+    pub fn open(&mut self) -> Option<StreamId> {
+        self.half.connection.streams().open(Dir::Bi).map(StreamId)
+    }
+
+    /// Writes from `data`, as much as there is room for, and returns how many bytes were taken.
+    ///
+    /// # Errors
+    /// [`WriteError::Blocked`] when there is no room at all.
+    pub fn write(&mut self, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        self.half.connection.send_stream(id.0).write(data).map_err(write_error)
+    }
+
+    /// Writes from `chunk` without copying and leaves in it what there was no room for.
+    ///
+    /// # Errors
+    /// [`WriteError::Blocked`] when there is no room at all.
+    pub fn write_chunk(&mut self, id: StreamId, chunk: &mut Bytes) -> Result<usize, WriteError> {
+        let written = self.half.connection.send_stream(id.0).write_chunks(std::slice::from_mut(chunk));
+        written.map(|written| written.bytes).map_err(write_error)
+    }
+
+    /// Says that no more bytes follow. [`Event::Finished`] comes when the peer has all of them.
+    ///
+    /// # Errors
+    /// When the stream was finished or reset before, or the peer has stopped it.
+    pub fn finish(&mut self, id: StreamId) -> Result<(), StreamError> {
+        match self.half.connection.send_stream(id.0).finish() {
+            Ok(()) => Ok(()),
+            Err(FinishError::Stopped(_) | FinishError::ClosedStream) => Err(StreamError),
+        }
+    }
+
+    /// Gives up sending: bytes not yet delivered are dropped, and the peer reads `code`.
+    ///
+    /// # Errors
+    /// When the stream is closed already.
+    pub fn reset(&mut self, id: StreamId, code: u32) -> Result<(), StreamError> {
+        self.half.connection.send_stream(id.0).reset(VarInt::from_u32(code)).map_err(|_| StreamError)
+    }
+
+    /// Gives up reading: unread bytes are dropped, and the peer is asked to stop with `code`.
+    ///
+    /// # Errors
+    /// When the stream is closed already.
+    pub fn stop(&mut self, id: StreamId, code: u32) -> Result<(), StreamError> {
+        self.half.connection.recv_stream(id.0).stop(VarInt::from_u32(code)).map_err(|_| StreamError)
+    }
+
+    /// Streams of a higher priority are sent first. New streams have 0.
+    ///
+    /// # Errors
+    /// When the stream is closed already.
+    pub fn set_priority(&mut self, id: StreamId, priority: i32) -> Result<(), StreamError> {
+        self.half.connection.send_stream(id.0).set_priority(priority).map_err(|_| StreamError)
+    }
+
+    /// Reads into `buffer` what has arrived, and says whether the stream ends behind it. Once the end
+    /// was reported the stream is [`ReadError::Closed`].
+    ///
+    /// # Errors
+    /// [`ReadError::Blocked`] when nothing has arrived.
+    pub fn read(&mut self, id: StreamId, buffer: &mut [u8]) -> Result<Read, ReadError> {
+        self.read_with(id, |chunks| {
+            let mut length = 0;
+            while let Some(room) = buffer.get_mut(length..).filter(|room| !room.is_empty()) {
+                match chunks.next(room.len()) {
+                    Ok(Some(chunk)) => {
+                        let Some((room, _)) = room.split_at_mut_checked(chunk.bytes.len()) else { break };
+                        room.copy_from_slice(&chunk.bytes);
+                        length += room.len();
+                    }
+                    Ok(None) => return Ok(Read { length, end: true }),
+                    Err(error) if length == 0 => return Err(read_error(&error)),
+                    Err(_) => break,
+                }
+            }
+            Ok(Read { length, end: false })
+        })
+    }
+
+    /// Reads the next bytes as they arrived, at most `limit` and without copying; `None` is the end.
+    ///
+    /// # Errors
+    /// [`ReadError::Blocked`] when nothing has arrived.
+    pub fn read_chunk(&mut self, id: StreamId, limit: usize) -> Result<Option<Bytes>, ReadError> {
+        self.read_with(id, |chunks| match chunks.next(limit) {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
+            Err(error) => Err(read_error(&error)),
+        })
+    }
+
+    fn read_with<T>(
+        &mut self,
+        id: StreamId,
+        read: impl FnOnce(&mut quinn_proto::Chunks<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut stream = self.half.connection.recv_stream(id.0);
+        let mut chunks = stream.read(true).map_err(|_| ReadError::Closed)?;
+        let result = read(&mut chunks);
+        // Whether credit must be sent shows in poll_transmit, which follows every call anyway.
+        let _ = chunks.finalize();
+        result
+    }
+
+    /// The link's path is another one now: forget what was learnt about the old, and resend at once.
+    ///
+    /// Congestion window, round-trip time and packet size start anew; do not call it when the new
+    /// path is like the old. Loss timers that have backed off for seconds would stall the streams, so
+    /// the engine's own clock is pushed to the next one if anything is in flight.
+    pub fn path_changed(&mut self, now: Instant) {
+        let now = now + self.ahead;
+        self.half.connection.path_changed(now);
+        self.resend(now);
+    }
+
+    /// The link works again after a silence: resend what is in flight without waiting for the timer.
+    pub fn path_recovered(&mut self, now: Instant) {
+        let now = now + self.ahead;
+        self.resend(now);
+    }
+
+    fn resend(&mut self, now: Instant) {
+        if let Some(at) = self.half.connection.poll_timeout()
+            && let Some(wait) = at.checked_duration_since(now)
+            && !wait.is_zero()
+            && wait <= MAX_PUSH
+        {
+            self.ahead += wait;
+            self.half.connection.handle_timeout(at);
+        }
+    }
+
+    /// Ends the engine for the peer as well: it is told so in a last packet.
+    pub fn close(&mut self, now: Instant) {
+        let now = now + self.ahead;
+        self.failed = true;
+        self.half.connection.close(now, VarInt::from_u32(0), Bytes::new());
+    }
+
+    /// Whether the engine has died; its streams are lost.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether all that was written has been acknowledged.
+    #[must_use]
+    pub fn is_drained(&mut self) -> bool {
+        self.half.connection.streams().send_streams() == 0
+    }
+
+    /// Figures about this engine's traffic.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let stats = self.half.connection.stats();
+        Stats {
+            rtt: stats.path.rtt,
+            window: stats.path.cwnd,
+            packet: stats.path.current_mtu,
+            lost_packets: stats.path.lost_packets,
+            sent_packets: stats.path.sent_packets,
+            received_packets: stats.udp_rx.datagrams,
+        }
+    }
+}
+
+/// The farthest that the clock is pushed: loss timers back off to seconds, other timers (path-MTU
+/// discovery, ten minutes) need no hurry.
+const MAX_PUSH: Duration = Duration::from_secs(60);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("stats", &self.stats()).field("failed", &self.failed).finish_non_exhaustive()
+    }
+}
+
+fn failure(reason: &ConnectionError) -> EngineError {
+    match reason {
+        ConnectionError::ApplicationClosed(_)
+        | ConnectionError::ConnectionClosed(_)
+        | ConnectionError::Reset
+        | ConnectionError::LocallyClosed => EngineError::PeerClosed,
+        other => EngineError::PeerFault(other.to_string()),
+    }
+}
+
+fn read_error(error: &quinn_proto::ReadError) -> ReadError {
+    match error {
+        quinn_proto::ReadError::Blocked => ReadError::Blocked,
+        quinn_proto::ReadError::Reset(code_) => ReadError::Reset(code(*code_)),
+    }
+}
+
+fn write_error(error: quinn_proto::WriteError) -> WriteError {
+    match error {
+        quinn_proto::WriteError::Blocked => WriteError::Blocked,
+        quinn_proto::WriteError::Stopped(code_) => WriteError::Stopped(code(code_)),
+        quinn_proto::WriteError::ClosedStream => WriteError::Closed,
+    }
+}
+
+/// Codes are 32 bits here; a peer that sends a larger one is heard as saying the largest.
+fn code(code: VarInt) -> u32 {
+    u32::try_from(code.into_inner()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,202 @@
+//! Starting an engine: the whole handshake in memory, of which each end keeps its own half.
+//!
+//! Both ends run the same exchange from the same [`Seed`]: same connection ids, same random draws,
+//! same packets in the same order, at the same virtual times. Nothing of it may depend on anything
+//! that the ends do not share, above all not on the round-trip time that each has measured: packets
+//! travel in no time at all, and only the acknowledgement delay, a constant, moves the clock. When
+//! both halves are quiet, the peer's half is dropped, and the other is told to forget what it learnt
+//! about this unreal path.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use quinn_proto::{
+    ClientConfig, Connection, ConnectionHandle, ConnectionId, ConnectionIdGenerator, DatagramEvent, Endpoint,
+    EndpointConfig, Event, NoneTokenStore, ServerConfig,
+};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::crypto::{NoTokens, PassThrough, ResetKey};
+use crate::{EngineError, Seed};
+
+/// The peer's address as the state machine knows it: links have paths, engines do not.
+pub(crate) const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 1);
+
+/// Bytes of a connection id: enough to tell the packets of one engine from those of an earlier one.
+const CONNECTION_ID: usize = 4;
+
+/// Longer than the state machine's acknowledgement delay (25 ms) in virtual time.
+const VIRTUAL_PAST: Duration = Duration::from_millis(100);
+
+/// More exchanges than a lossless handshake needs; beyond it something is wrong with us.
+const MAX_ROUNDS: usize = 64;
+
+/// One half: a state machine with the endpoint that dispatches to its single connection.
+pub(crate) struct Half {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) handle: ConnectionHandle,
+    pub(crate) connection: Connection,
+}
+
+/// Runs the handshake of both sides and returns the half of this end, ready for data at `now`.
+pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, EngineError> {
+    let transport = config.transport();
+    let crypto = Arc::new(PassThrough);
+
+    let mut server_config = ServerConfig::new(crypto.clone(), Arc::new(NoTokens));
+    server_config.transport_config(transport.clone()).migration(false);
+    let mut client_config = ClientConfig::new(crypto);
+    let first_id = ConnectionId::new(&seed.derive("first destination")[..8]);
+    client_config
+        .transport_config(transport)
+        .token_store(Arc::new(NoneTokenStore))
+        .initial_dst_cid_provider(Arc::new(move || first_id));
+
+    let mut clock = now.checked_sub(VIRTUAL_PAST).unwrap_or(now);
+    let client_endpoint = endpoint(seed, "client", None);
+    let mut server_endpoint = endpoint(seed, "server", Some(Arc::new(server_config)));
+    let mut client = {
+        let mut endpoint = client_endpoint;
+        let (handle, connection) = endpoint
+            .connect(clock, client_config, PEER, "telemesh")
+            .map_err(|_| EngineError::Start("the client's half refused its own configuration"))?;
+        Half { endpoint, handle, connection }
+    };
+
+    let hello = client.packets(clock).into_iter().next();
+    let hello = hello.ok_or(EngineError::Start("the client's half said nothing"))?;
+    let mut scratch = Vec::new();
+    let Some(DatagramEvent::NewConnection(incoming)) =
+        server_endpoint.handle(clock, PEER, None, None, hello, &mut scratch)
+    else {
+        return Err(EngineError::Start("the server's half did not see the client"));
+    };
+    let (handle, connection) = server_endpoint
+        .accept(incoming, clock, &mut scratch, None)
+        .map_err(|_| EngineError::Start("the server's half refused the client"))?;
+    let mut server = Half { endpoint: server_endpoint, handle, connection };
+
+    for _ in 0..MAX_ROUNDS {
+        let mut quiet = true;
+        for (from, to) in [(&mut server, &mut client)] {
+            quiet &= !exchange(from, to, clock);
+            quiet &= !exchange(to, from, clock);
+        }
+        if !quiet {
+            continue;
+        }
+        // Delayed acknowledgements are all that may be left; after them both halves are idle.
+        let next = [&mut client, &mut server].into_iter().filter_map(|half| half.connection.poll_timeout()).min();
+        match next {
+            Some(at) if at <= now.max(clock) && at.saturating_duration_since(clock) < VIRTUAL_PAST => {
+                clock = clock.max(at);
+                client.connection.handle_timeout(clock);
+                server.connection.handle_timeout(clock);
+            }
+            _ => break,
+        }
+    }
+    let mut half = if seed.is_client() { client } else { server };
+    half.settle(now)?;
+    Ok(half)
+}
+
+/// Moves all packets of one half to the other; says whether there were any.
+fn exchange(from: &mut Half, to: &mut Half, clock: Instant) -> bool {
+    let packets = from.packets(clock);
+    let any = !packets.is_empty();
+    for packet in packets {
+        to.receive(clock, packet);
+    }
+    any
+}
+
+fn endpoint(seed: &Seed, side: &str, server: Option<Arc<ServerConfig>>) -> Endpoint {
+    let reset_key = ResetKey::new(&seed.derive(&format!("{side} reset key")));
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    let ids = seed.derive(&format!("{side} connection ids"));
+    config
+        .rng_seed(Some(seed.derive(&format!("{side} randomness"))))
+        .grease_quic_bit(false)
+        .cid_generator(move || Box::new(SeededIds { seed: ids, next: AtomicU64::new(0) }));
+    // Within the bounds that the setter checks, so the error cannot happen.
+    let _ = config.max_udp_payload_size(65_527);
+    Endpoint::new(Arc::new(config), server, true, None)
+}
+
+/// Connection ids that both ends can compute.
+struct SeededIds {
+    seed: [u8; 32],
+    next: AtomicU64,
+}
+
+impl ConnectionIdGenerator for SeededIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.next.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        ConnectionId::new(&hash.finalize()[..CONNECTION_ID])
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+impl Half {
+    /// Everything this half wants to send now, one entry a packet.
+    fn packets(&mut self, clock: Instant) -> Vec<BytesMut> {
+        let mut packets = Vec::new();
+        let mut buffer = Vec::new();
+        while let Some(transmit) = self.connection.poll_transmit(clock, 1, &mut buffer) {
+            packets.push(BytesMut::from(&buffer[..transmit.size]));
+            buffer.clear();
+        }
+        self.endpoint_events();
+        packets
+    }
+
+    /// Feeds one packet to the connection; packets of another engine find none and are dropped.
+    pub(crate) fn receive(&mut self, now: Instant, packet: BytesMut) {
+        let mut response = Vec::new();
+        // Responses (resets, version negotiation) never leave: a link has no strangers inside.
+        if let Some(DatagramEvent::ConnectionEvent(handle, event)) =
+            self.endpoint.handle(now, PEER, None, None, packet, &mut response)
+            && handle == self.handle
+        {
+            self.connection.handle_event(event);
+            self.endpoint_events();
+        }
+    }
+
+    /// Lets connection and endpoint talk about connection ids.
+    pub(crate) fn endpoint_events(&mut self) {
+        while let Some(event) = self.connection.poll_endpoint_events() {
+            if let Some(answer) = self.endpoint.handle_event(self.handle, event) {
+                self.connection.handle_event(answer);
+            }
+        }
+    }
+
+    /// Checks that the handshake is over and forgets the path it ran over.
+    fn settle(&mut self, now: Instant) -> Result<(), EngineError> {
+        if self.connection.is_handshaking() || self.connection.is_closed() {
+            return Err(EngineError::Start("the local handshake did not finish"));
+        }
+        while let Some(event) = self.connection.poll() {
+            if let Event::ConnectionLost { .. } = event {
+                return Err(EngineError::Start("the local handshake failed"));
+            }
+        }
+        self.connection.path_changed(now);
+        Ok(())
+    }
+}
