@@ -1,0 +1,124 @@
+//! The traits between channels and what carries them: a link, the local endpoint, all its links.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use telemesh_hashname::Hashname;
+use telemesh_wire::Open;
+
+use crate::channel::Channel;
+use crate::datagrams::Datagrams;
+use crate::error::{ChannelError, HandleError, OpenError};
+use crate::handler::Handler;
+
+/// Opens channels to one peer: a link, or one end of the memory pair.
+pub trait Opener: Send + Sync + 'static {
+    /// The endpoint at the other end.
+    fn peer(&self) -> Hashname;
+
+    /// Opens a reliable channel. The open message is under way when this resolves; it waits only for room among the
+    /// link's streams, never for the peer's answer, so that data may follow in the same packet. The answer is
+    /// [`Channel::accepted`], and a refusal also fails the channel's reads and writes.
+    ///
+    /// Dropping the future before it resolves opens nothing.
+    ///
+    /// # Errors
+    /// [`OpenError`]: an unusable open message, or a link that is not up. It does not wait for a link to come up.
+    fn open(&self, open: Open) -> BoxFuture<'_, Result<Channel, OpenError>>;
+
+    /// Opens an unreliable channel. The open message must fit in one packet together with a small header.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`open`](Self::open).
+    fn open_datagrams(&self, open: Open) -> Result<Datagrams, OpenError>;
+}
+
+impl<T: Opener + ?Sized> Opener for Arc<T> {
+    fn peer(&self) -> Hashname {
+        (**self).peer()
+    }
+
+    fn open(&self, open: Open) -> BoxFuture<'_, Result<Channel, OpenError>> {
+        (**self).open(open)
+    }
+
+    fn open_datagrams(&self, open: Open) -> Result<Datagrams, OpenError> {
+        (**self).open_datagrams(open)
+    }
+}
+
+/// Takes handlers for the channels that peers open: the mesh, or one end of the memory pair.
+pub trait Acceptor: Send + Sync + 'static {
+    /// Registers the one handler of a channel type, for all links.
+    ///
+    /// # Errors
+    /// [`HandleError`]: the name breaks the rules (see [`crate::check_channel_type`]), or the type has a handler already.
+    fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError>;
+}
+
+impl<T: Acceptor + ?Sized> Acceptor for Arc<T> {
+    fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
+        (**self).handle(channel_type, handler)
+    }
+}
+
+/// The local endpoint with its links, for channels that involve several peers.
+pub trait Network: Acceptor {
+    /// The local endpoint's own hashname.
+    fn hashname(&self) -> Hashname;
+
+    /// The link to this peer, whether it is up or not; `None` if there is none. It does not dial.
+    fn link(&self, peer: &Hashname) -> Option<Arc<dyn Opener>>;
+
+    /// The peers whose links are up.
+    fn peers(&self) -> Vec<Hashname>;
+
+    /// What happens to links from now on. To know all, subscribe first and then look at [`peers`](Self::peers).
+    fn link_events(&self) -> LinkEvents;
+}
+
+impl<T: Network + ?Sized> Network for Arc<T> {
+    fn hashname(&self) -> Hashname {
+        (**self).hashname()
+    }
+
+    fn link(&self, peer: &Hashname) -> Option<Arc<dyn Opener>> {
+        (**self).link(peer)
+    }
+
+    fn peers(&self) -> Vec<Hashname> {
+        (**self).peers()
+    }
+
+    fn link_events(&self) -> LinkEvents {
+        (**self).link_events()
+    }
+}
+
+/// Link events as a stream. A subscriber who does not read in time gets [`LinkEvent::Lagged`] instead of the oldest.
+pub type LinkEvents = Pin<Box<dyn Stream<Item = LinkEvent> + Send>>;
+
+/// A change in the state of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The link came up: channels can be opened.
+    Up {
+        /// The endpoint at the other end.
+        peer: Hashname,
+    },
+    /// The link went down.
+    Down {
+        /// The endpoint at the other end.
+        peer: Hashname,
+        /// What the channels on it fail with.
+        reason: ChannelError,
+    },
+    /// So many events were dropped because the subscriber did not read; look at [`Network::peers`] again.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
