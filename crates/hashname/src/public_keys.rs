@@ -159,7 +159,7 @@ impl PublicKeys {
     /// a weaker set: the caller that lacks the key has to get it, not to use another set.
     #[must_use]
     pub fn highest_shared(&self, ours: &[CipherSetId]) -> Option<CipherSetId> {
-        self.cipher_sets().filter(|csid| ours.contains(csid)).last()
+        self.cipher_sets().rfind(|csid| ours.contains(csid))
     }
 
     /// The cipher sets of the endpoint, ascending.
