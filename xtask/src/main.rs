@@ -2,19 +2,22 @@
 //! the module of its name. CI itself is `cargo xtask ci`, so that what runs there also runs on anybody's desk.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on its terminal")]
 
+mod bench;
+mod ci;
 mod codegen;
+mod graph;
+mod mutations;
+mod readme;
+mod tidy;
+mod workspace;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
 
-const HELP: &str = "\
-usage: cargo xtask <chore>
-
-  codegen [--check]   write the code generated from proto/, or check that it is up to date
-";
-
 fn main() -> ExitCode {
+    LazyLock::force(&workspace::PROGRAM);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match run(&arguments) {
@@ -28,10 +31,32 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
-        [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
-        ["codegen"] => codegen::run(false)?,
-        ["codegen", "--check"] => codegen::run(true)?,
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["bench", rest @ ..] => bench::run(rest),
+        ["ci", rest @ ..] => ci::run(rest),
+        ["codegen"] => codegen::run(false),
+        ["codegen", "--check"] => codegen::run(true),
+        ["graph"] => graph::run(),
+        ["mutations"] => mutations::run(),
+        ["readme"] => readme::run(),
+        ["tidy"] => tidy::run(),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
     }
-    Ok(())
 }
+
+const HELP: &str = "\
+usage: cargo xtask <chore>
+
+  ci [STEP]…            everything that must hold before a change goes in, or the named steps of it
+     [--from STEP]      begin with this step
+     [--skip STEP]…     leave this step out
+  tidy                  the house rules: first lines, lengths, left-overs, files that must be there
+  graph                 print the layers, check every arrow between crates and what the small ones compile
+  codegen [--check]     write the code generated from proto/, or check that it is up to date
+  readme                check the pages' commands, snippets and links, and run the README's examples
+  mutations             take each guard out of the protocol in turn; the tests must fail every time
+  bench [OPTION]…       run the comparison in bench/ and write its tables into docs/PERFORMANCE.md
+";

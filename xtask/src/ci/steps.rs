@@ -1,0 +1,37 @@
+//! The list of steps, quick ones first, so that a slip is reported in seconds.
+
+use super::Step;
+use crate::mutations;
+
+/// What `cargo xtask ci` runs, in this order.
+pub(crate) const STEPS: &[Step] = &[
+    step("fmt", "cargo fmt --all -- --check"),
+    step("tidy", "cargo xtask tidy"),
+    step("graph", "cargo xtask graph"),
+    step("codegen", "cargo xtask codegen --check"),
+    // Licences, sources and banned crates need no compiling either.
+    Step {
+        needs: Some((
+            "cargo deny --version",
+            // `.ci/run` installs the same version.
+            "cargo install --locked cargo-deny --version 0.20.2",
+        )),
+        ..step("deny", "cargo deny --workspace check bans licenses sources")
+    },
+    step("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
+    // Doc tests are part of it. The README promises exactly this command.
+    step("test", "cargo test --workspace"),
+    step("doc", "RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace"),
+    step("readme", "cargo xtask readme"),
+    Step { idle: mutations::idle, ..step("mutations", "cargo xtask mutations") },
+    // Last, because a release build takes long; the README promises this command too.
+    step("demo", "cargo run --release -- demo"),
+];
+
+const fn step(name: &'static str, command: &'static str) -> Step {
+    Step { name, command, needs: None, idle: never_idle }
+}
+
+fn never_idle() -> Option<String> {
+    None
+}

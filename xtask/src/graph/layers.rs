@@ -1,0 +1,72 @@
+//! The layers of the project, as in `docs/ARCHITECTURE.md`: the one table that `graph` checks the manifests
+//! against. A dependency points downward; what else is allowed is declared here, with its reason.
+
+/// Crates of the same height, which do not know each other.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) name: &'static str,
+    pub(super) crates: &'static [&'static str],
+    /// Crates further down that these must not depend on all the same.
+    pub(super) never: &'static [&'static str],
+}
+
+/// All layers, the highest first.
+pub(super) const LAYERS: &[Layer] = &[
+    Layer { name: "program", crates: &["telemesh-cli", "telemesh-testkit"], never: &[] },
+    Layer { name: "facade", crates: &["telemesh"], never: &[] },
+    // A channel works over any Opener and Acceptor, so it is usable and testable without the runtime.
+    Layer {
+        name: "channels",
+        crates: &[
+            "telemesh-box",
+            "telemesh-chat",
+            "telemesh-connect",
+            "telemesh-path",
+            "telemesh-peer",
+            "telemesh-sock",
+            "telemesh-stream",
+            "telemesh-thtp",
+            "telemesh-ws",
+        ],
+        never: &[
+            "telemesh-engine",
+            "telemesh-link",
+            "telemesh-mdns",
+            "telemesh-mesh",
+            "telemesh-quic",
+            "telemesh-transport",
+            "telemesh-udp",
+        ],
+    },
+    // Above mesh, so that an arrow from mesh to a transport is an upward one. They carry packets without knowing
+    // what is inside, for whoever uses the traits.
+    Layer {
+        name: "transports",
+        crates: &["telemesh-mdns", "telemesh-quic", "telemesh-udp"],
+        never: &["telemesh-channel", "telemesh-engine", "telemesh-link", "telemesh-mesh"],
+    },
+    Layer { name: "mesh", crates: &["telemesh-mesh"], never: &[] },
+    // What people hold in their hands; how the bytes travel is mesh's business.
+    Layer {
+        name: "channel",
+        crates: &["telemesh-channel"],
+        never: &["telemesh-engine", "telemesh-link", "telemesh-transport"],
+    },
+    Layer {
+        name: "protocol",
+        crates: &["telemesh-engine", "telemesh-link", "telemesh-transport"],
+        never: &[],
+    },
+    Layer { name: "formats", crates: &["telemesh-keys", "telemesh-wire"], never: &[] },
+    // The simulated network and the chores know none of ours either, so any arrow from them is a wrong one.
+    Layer { name: "base", crates: &["telemesh-hashname", "telemesh-simnet", "xtask"], never: &[] },
+];
+
+/// Arrows within one layer that are wanted.
+pub(super) const DECLARED: &[(&str, &str)] = &[
+    // A WebSocket starts as an HTTP request.
+    ("telemesh-ws", "telemesh-thtp"),
+];
+
+/// Crates that only tests use, and each other. Every crate's dev-dependencies may name them, whatever the layer.
+pub(super) const TEST_ONLY: &[&str] = &["telemesh-simnet", "telemesh-testkit"];
