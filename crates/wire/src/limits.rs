@@ -48,8 +48,9 @@ pub const MAX_PATHS: usize = 32;
 /// Longest link JSON, in bytes: 32 paths through routers of many keys and paths each stay below it.
 pub const MAX_LINK_JSON_LENGTH: usize = 65_536;
 
-/// Longest link URI, in bytes: about what the largest QR code holds.
-pub const MAX_URI_LENGTH: usize = 4_096;
+/// Longest link URI, in bytes: eight of the longest keys and 32 paths. The usual one has about 220, which a small QR code
+/// holds.
+pub const MAX_URI_LENGTH: usize = 8_192;
 
 /// Port of an endpoint in a URI that names none, and of routers.
 pub const DEFAULT_PORT: u16 = 42_424;
