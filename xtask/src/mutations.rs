@@ -1,15 +1,16 @@
-//! Proof that the tests would notice: a suite is run with one guard of the protocol taken out at a time, and each
-//! time it must fail. The guards are taken out by a cargo feature that nothing turns on but this.
+//! Proof that the tests would notice: a crate's tests are run with one guard of the protocol taken out at a time, and
+//! each time they must fail. A cargo feature takes a guard out; nothing turns it on but this.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace;
 
-/// A command that passes as the code stands, and the same with one guard missing, which must not pass.
+/// The tests of one crate, and the guards that they watch over.
 #[derive(Debug)]
 struct Suite {
-    /// Built with the feature on and every guard in place. When this one fails, the others prove nothing.
-    intact: &'static str,
+    package: &'static str,
+    /// Which of its tests, as options of `cargo test`; fewer tests make a quicker run.
+    tests: &'static str,
     mutations: &'static [Mutation],
 }
 
@@ -17,7 +18,8 @@ struct Suite {
 struct Mutation {
     /// What is taken out.
     guard: &'static str,
-    command: &'static str,
+    /// The cargo feature that does it.
+    feature: &'static str,
 }
 
 /// Why the CI step has nothing to do, while no suite is declared.
@@ -28,13 +30,21 @@ pub(crate) fn idle() -> Option<String> {
 /// Runs every suite whole and then once per guard without it.
 ///
 /// # Errors
-/// When a suite fails as it stands, or passes without one of its guards.
+/// When a suite fails as it stands, does not build, or passes without one of its guards.
 pub(crate) fn run() -> Result<()> {
     let root = workspace::root()?;
-    let survivors = survivors(SUITES, |line| {
+    let survivors = survivors(SUITES, |line, wanted| {
         println!("--> {line}");
         let mut command = workspace::command(&root, line)?;
-        Ok(command.status().with_context(|| format!("starting `{line}`"))?.success())
+        let started = || format!("starting `{line}`");
+        if wanted == Wanted::Pass {
+            return Ok(command.status().with_context(started)?.success());
+        }
+        // What a mutated test complains about is of no interest, only that it does.
+        let output = command.output().with_context(started)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().filter(|line| line.starts_with("test result")).for_each(|line| println!("    {line}"));
+        Ok(output.status.success())
     })?;
     if !survivors.is_empty() {
         bail!("the tests still pass without: {}", survivors.join(", "));
@@ -44,15 +54,26 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The guards that no test misses. `passes` runs a command and says whether it passed.
-fn survivors(suites: &[Suite], mut passes: impl FnMut(&str) -> Result<bool>) -> Result<Vec<&'static str>> {
+/// What a command has to do for the proof to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Pass,
+    Fail,
+}
+
+/// The guards that no test misses. `passes` runs a command, knowing what is wanted of it, and says whether it passed.
+fn survivors(
+    suites: &[Suite],
+    mut passes: impl FnMut(&str, Wanted) -> Result<bool>,
+) -> Result<Vec<&'static str>> {
     let mut survivors = Vec::new();
     for suite in suites {
-        if !passes(suite.intact)? {
-            bail!("`{}` must pass while all guards are in place", suite.intact);
-        }
+        must_pass(&suite.command(""), &mut passes)?;
         for mutation in suite.mutations {
-            if passes(mutation.command)? {
+            let mutated = suite.command(&format!("--features {}", mutation.feature));
+            // A feature that does not exist or does not compile would look like a test that fails.
+            must_pass(&format!("{mutated} --no-run"), &mut passes)?;
+            if passes(&mutated, Wanted::Fail)? {
                 survivors.push(mutation.guard);
             }
         }
@@ -60,8 +81,19 @@ fn survivors(suites: &[Suite], mut passes: impl FnMut(&str) -> Result<bool>) -> 
     Ok(survivors)
 }
 
-/// All suites. The commands differ only in what tells the suite which guard to take out, so that a mutated run
-/// cannot fail for another reason than the intact one.
+fn must_pass(line: &str, mut passes: impl FnMut(&str, Wanted) -> Result<bool>) -> Result<()> {
+    ensure!(passes(line, Wanted::Pass)?, "`{line}` must pass, or the mutations prove nothing");
+    Ok(())
+}
+
+impl Suite {
+    fn command(&self, features: &str) -> String {
+        let words = ["cargo test --package", self.package, features, self.tests];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// All suites.
 const SUITES: &[Suite] = &[];
 
 #[cfg(test)]
@@ -71,26 +103,47 @@ mod tests {
     use super::*;
 
     const SUITE: Suite = Suite {
-        intact: "intact",
+        package: "x",
+        tests: "--test sim",
         mutations: &[
-            Mutation { guard: "replay window", command: "without window" },
-            Mutation { guard: "path check", command: "without path" },
+            Mutation { guard: "replay window", feature: "no-window" },
+            Mutation { guard: "path check", feature: "no-path" },
         ],
     };
 
     #[test]
-    fn a_guard_that_no_test_misses_is_named() {
-        let found = survivors(&[SUITE], |line| Ok(line != "without window")).unwrap();
-        assert_eq!(found, ["path check"]);
+    fn each_guard_is_taken_out_once_after_the_suite_has_passed() {
+        let mut ran = Vec::new();
+        let found = survivors(&[SUITE], |line, _| {
+            ran.push(line.to_owned());
+            Ok(line.ends_with("--no-run") || !line.contains("--features"))
+        });
+        assert!(found.unwrap().is_empty());
+        assert_eq!(
+            ran,
+            [
+                "cargo test --package x --test sim",
+                "cargo test --package x --features no-window --test sim --no-run",
+                "cargo test --package x --features no-window --test sim",
+                "cargo test --package x --features no-path --test sim --no-run",
+                "cargo test --package x --features no-path --test sim",
+            ]
+        );
     }
 
     #[test]
-    fn all_is_well_when_every_mutation_fails() {
-        assert!(survivors(&[SUITE], |line| Ok(line == "intact")).unwrap().is_empty());
+    fn a_guard_that_no_test_misses_is_named() {
+        let caught = "cargo test --package x --features no-window --test sim";
+        assert_eq!(survivors(&[SUITE], |line, _| Ok(line != caught)).unwrap(), ["path check"]);
     }
 
     #[test]
     fn a_suite_that_always_fails_proves_nothing() {
-        assert!(survivors(&[SUITE], |_| Ok(false)).is_err());
+        assert!(survivors(&[SUITE], |_, _| Ok(false)).is_err());
+    }
+
+    #[test]
+    fn a_feature_that_does_not_build_is_no_caught_mutation() {
+        assert!(survivors(&[SUITE], |line, _| Ok(!line.contains("--features"))).is_err());
     }
 }
