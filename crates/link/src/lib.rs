@@ -1,1 +1,87 @@
-//! One encrypted link between two endpoints: gate, handshake, sessions, packets and paths, without I/O.
+//! One encrypted link between two endpoints, without I/O: admission of strangers, handshake, sessions, packets, paths.
+//!
+//! This crate holds no socket, spawns no task, reads no clock and no ambient randomness. Time comes in as `now`, the wall
+//! clock as microseconds since 1970, randomness as a seed. So a thousand endpoints can be simulated in one thread, and
+//! the crate serves under any runtime.
+//!
+//! # Driving it
+//!
+//! An endpoint has one [`Identity`], one [`Gate`] and a [`Link`] per peer. For every datagram from the network:
+//!
+//! 1. [`classify`] it. An initiation goes to [`Gate::handle_initiation`]; if the [`Request`] that comes back is from
+//!    somebody you trust, [`Request::accept`] it on that peer's link, else drop it. Nothing has been sent.
+//! 2. A response or data packet names a [`receiver_index`]; its [`slot_of`] is the slot that you gave the link. Hand the
+//!    packet to [`Link::handle_packet`], which decrypts it in place and says what it held.
+//!
+//! After every call on a link that takes `now`: take all of [`Link::poll_transmit`] and send it, all of
+//! [`Link::poll_event`] and act on it, and arm a timer for [`Link::poll_timeout`], on which you call
+//! [`Link::handle_timeout`]. Two rules: store what [`Event::Persist`] says and report it with [`Link::persisted`]; what
+//! comes back from a `handle` call as a [`DropReason`] is counted and never answered.
+//!
+//! # What it promises
+//!
+//! - **Silence**: no byte goes out because of anything that somebody unknown or not accepted sent.
+//! - **No panic, bounded memory**, whatever comes from the network.
+//! - **No replay, no downgrade, no lock-out**: initiations carry a number that only grows, both ends check that they use
+//!   the strongest cipher set that both have, and a lost response, a clock that jumped or a restored backup heal.
+//! - **Data takes only paths that have proven themselves**, and moves to a new one within a second.
+//!
+//! # What is not here
+//!
+//! Cookies, return tags and circuits (packet types 3 and 5) are dropped and counted. Who is trusted, where records are
+//! stored and which candidates exist is the caller's; reliable streams are the engine's.
+//!
+//! # In reading order
+//!
+//! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `gate`, `invite` (admission)
+//! · `session`, `sessions`, `record`, `fragment` · `path`, `paths`, `budget` · `link` · `state`, `counters`, `timers`,
+//! `random`.
+//!
+//! # Features
+//!
+//! `danger-no-replay-window`, `danger-no-at-check` and `danger-no-probe-check` each take one protection out, so that CI can
+//! show that the tests notice. Never turn them on for anything else.
+
+#![forbid(unsafe_code)]
+
+mod aead;
+mod budget;
+mod counters;
+mod fragment;
+mod gate;
+mod identity;
+mod invite;
+mod link;
+mod mac;
+mod noise;
+mod packet;
+mod path;
+mod paths;
+mod payload;
+mod random;
+mod record;
+mod replay;
+mod session;
+mod sessions;
+mod state;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget};
+pub use counters::{DropCounters, DropReason};
+pub use gate::{Claim, Gate, Request};
+pub use identity::{Identity, NoUsableKey};
+pub use invite::{INVITE_PROOF_SIZE, check_invite, prove_invite};
+pub use link::{Batch, DEFAULT_MAX_DATAGRAM, Link, LinkConfig, LinkError, MessageError, Peer, Received};
+pub use packet::{
+    DATA_HEADER_SIZE, DATA_MAX_SIZE, DATA_MIN_SIZE, DATA_OVERHEAD, GENERATION_BITS, HANDSHAKE_SIZE,
+    MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, classify, receiver_index, slot_of,
+};
+pub use path::{PathOrigin, PathState, PathStatus};
+pub use record::PeerRecord;
+pub use replay::REPLAY_WINDOW;
+pub use session::About;
+pub use state::{DownReason, Event, Explain, Missing, PingId, State};
+pub use timers::MAX_CANDIDATES;

@@ -1,0 +1,268 @@
+//! Sending: what waits to go out, the batch that data is sealed into, and messages of unreliable channels.
+
+use std::time::Instant;
+
+use telemesh_wire::{CloseReason, Control, NoiseMessage, PathAddress, socket_address_to_bytes};
+
+use super::Link;
+use crate::counters::DropReason;
+use crate::fragment::{self, FRAGMENT_HEADER_SIZE, MAX_HALF};
+use crate::packet::{DATA_MAX_SIZE, DATA_OVERHEAD, HANDSHAKE_SIZE, Inner};
+use crate::state::PingId;
+use crate::timers::MAX_QUEUED;
+
+/// Where a batch of sealed packets goes, and the size of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// Destination of all of them.
+    pub to: PathAddress,
+    /// Size of each packet in bytes; the last one may be shorter.
+    pub segment: usize,
+}
+
+/// Why a message was not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// There is no session, or no path.
+    #[error("the link is down")]
+    Down,
+    /// It does not fit two packets.
+    #[error("a message on this path has at most {max} bytes")]
+    TooLarge {
+        /// The longest message.
+        max: usize,
+    },
+}
+
+/// A packet that waits for the caller.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// Complete as it is: handshakes, and a close whose session is gone by now.
+    Ready {
+        to: PathAddress,
+        packet: Box<[u8]>,
+    },
+    Probe {
+        to: PathAddress,
+        ping: Option<PingId>,
+    },
+    ProbeAnswer {
+        to: PathAddress,
+        token: [u8; 8],
+    },
+    /// Goes on the path in use.
+    Control(Vec<u8>),
+}
+
+impl Link {
+    /// Appends the next packet that the link itself has to send to `out`, and returns where it goes. Call it until it
+    /// returns `None`, after every other call that takes `now`.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<PathAddress> {
+        while let Some(outgoing) = self.queues.outgoing.pop_front() {
+            if let Some(to) = self.write(now, outgoing, out) {
+                return Some(to);
+            }
+        }
+        if std::mem::take(&mut self.status.confirm_due) {
+            // Nothing else went out under the new session. A probe rather than an empty packet, because its answer says
+            // that the peer has the session too; without one it is repeated like any probe.
+            let to = self.paths.active()?.address;
+            return self.write(now, Outgoing::Probe { to, ping: None }, out);
+        }
+        None
+    }
+
+    fn write(&mut self, now: Instant, outgoing: Outgoing, out: &mut Vec<u8>) -> Option<PathAddress> {
+        match outgoing {
+            Outgoing::Ready { to, packet } => {
+                out.extend_from_slice(&packet);
+                Some(to)
+            }
+            Outgoing::Probe { to, ping } => {
+                let token: [u8; 8] = self.random.bytes();
+                // Full size the first time, so that the answer proves that the path carries it.
+                let proven = self.paths.get(&to)?.was_proven();
+                let padding = if proven { 0 } else { HANDSHAKE_SIZE - DATA_OVERHEAD - 1 - token.len() };
+                let mut body = token.to_vec();
+                body.resize(token.len() + padding, 0);
+                self.sessions.current_mut()?.seal(&[Inner::PROBE], &body, out).ok()?;
+                self.paths.probing(now, &to, token);
+                if let Some(id) = ping {
+                    self.remember_ping(id, token);
+                }
+                self.sent_under_session(now);
+                Some(to)
+            }
+            Outgoing::ProbeAnswer { to, token } => {
+                let mut body = token.to_vec();
+                body.extend(to.socket_address().map(socket_address_to_bytes).unwrap_or_default());
+                self.sessions.current_mut()?.seal(&[Inner::PROBE_ANSWER], &body, out).ok()?;
+                self.paths.sent_unasked(now, &to);
+                self.status.confirm_due = false;
+                Some(to)
+            }
+            Outgoing::Control(message) => {
+                let to = self.paths.active()?.address;
+                self.sessions.current_mut()?.seal(&[Inner::CONTROL], &message, out).ok()?;
+                self.paths.sent_unasked(now, &to);
+                self.status.confirm_due = false;
+                Some(to)
+            }
+        }
+    }
+
+    /// Something went out under the current session that the peer will answer.
+    fn sent_under_session(&mut self, now: Instant) {
+        self.status.confirm_due = false;
+        let next = self.next_timeout();
+        if let Some(at) = next {
+            self.wake_at(at.max(now));
+        }
+    }
+
+    /// Seals engine packets: the hot path.
+    ///
+    /// `payloads` holds packets of `segment` bytes each (the last may be shorter). For each one header, ciphertext and
+    /// tag are appended to `out`: one copy, no allocation when `out` has the room
+    /// (`payloads.len() + 32 * number of packets`). Their counters are consecutive.
+    ///
+    /// `None`, and `out` as before, when there is no confirmed session or no path, or a packet would be too large.
+    pub fn seal_batch(
+        &mut self,
+        now: Instant,
+        payloads: &[u8],
+        segment: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Batch> {
+        if payloads.is_empty() || segment == 0 || segment.min(payloads.len()) > DATA_MAX_SIZE - DATA_OVERHEAD
+        {
+            return None;
+        }
+        self.seal_all(now, payloads.chunks(segment).map(|chunk| ([].as_slice(), chunk)), out)
+            .map(|to| Batch { to, segment: segment + DATA_OVERHEAD })
+    }
+
+    /// Seals one message of an unreliable channel, in two halves if it does not fit the path.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] when the link is down or the message too long.
+    pub fn seal_message(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Batch, MessageError> {
+        let max = self.max_message();
+        if payload.len() > max {
+            return Err(MessageError::TooLarge { max });
+        }
+        let whole = self.config.max_datagram - DATA_OVERHEAD;
+        if payload.len() < whole {
+            let parts = std::iter::once(([Inner::MESSAGE].as_slice(), payload));
+            let to = self.seal_all(now, parts, out).ok_or(MessageError::Down)?;
+            return Ok(Batch { to, segment: payload.len() + 1 + DATA_OVERHEAD });
+        }
+        // The type byte is the first byte of the first half, which is never the shorter one.
+        let in_first = (payload.len() + 1).div_ceil(2) - 1;
+        let (first, second) = payload.split_at_checked(in_first).ok_or(MessageError::Down)?;
+        let number = self.fragments.next_number;
+        self.fragments.next_number = number.wrapping_add(1);
+        let [a, b, c, d] = fragment::header(number, false);
+        let heads = [[a, b, c, d, Inner::MESSAGE].to_vec(), fragment::header(number, true).to_vec()];
+        let [head, tail] = &heads;
+        let parts = [(head.as_slice(), first), (tail.as_slice(), second)];
+        let to = self.seal_all(now, parts.into_iter(), out).ok_or(MessageError::Down)?;
+        Ok(Batch { to, segment: FRAGMENT_HEADER_SIZE + 1 + first.len() + DATA_OVERHEAD })
+    }
+
+    /// The longest message that [`Link::seal_message`] takes, in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        let half = (self.config.max_datagram - DATA_OVERHEAD - FRAGMENT_HEADER_SIZE).min(MAX_HALF);
+        self.max_whole_message().max(2 * half - 1)
+    }
+
+    /// The longest message that goes out in one packet, in bytes.
+    #[must_use]
+    pub fn max_whole_message(&self) -> usize {
+        self.config.max_datagram - DATA_OVERHEAD - 1
+    }
+
+    /// Seals packets for the path in use, each from the two parts of its plaintext.
+    fn seal_all<'a>(
+        &mut self,
+        now: Instant,
+        parts: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        out: &mut Vec<u8>,
+    ) -> Option<PathAddress> {
+        let session = self.sessions.current_mut().filter(|session| !session.is_over(now))?;
+        let to = self.paths.active()?.address;
+        let start = out.len();
+        for (head, body) in parts {
+            if session.seal(head, body, out).is_err() {
+                out.truncate(start);
+                return None;
+            }
+        }
+        let first_use = !session.is_used();
+        session.used(now);
+        let renewal = (first_use || session.packets_due()).then(|| session.renew_at());
+        self.status.confirm_due = false;
+        if let Some(at) = renewal {
+            self.wake_at(at.max(now));
+        }
+        if let Some(at) = self.paths.data_sent(now) {
+            self.wake_at(at);
+        }
+        Some(to)
+    }
+
+    pub(super) fn queue(&mut self, outgoing: Outgoing) {
+        if self.queues.outgoing.len() >= MAX_QUEUED {
+            self.dropped.count(DropReason::QueueFull);
+            return;
+        }
+        self.queues.outgoing.push_back(outgoing);
+    }
+
+    /// Queues a probe, unless one is queued already or the budget for unproven addresses is used up.
+    pub(super) fn queue_probe(&mut self, now: Instant, to: PathAddress) {
+        let queued =
+            |outgoing: &Outgoing| matches!(outgoing, Outgoing::Probe { to: other, .. } if *other == to);
+        if self.queues.outgoing.iter().any(queued) {
+            return;
+        }
+        let proven = self.paths.get(&to).is_some_and(|path| path.was_proven());
+        if proven || self.config.budget.take(now, &to) {
+            self.queue(Outgoing::Probe { to, ping: None });
+        }
+    }
+
+    pub(super) fn probe_all(&mut self, now: Instant) {
+        for address in self.paths.all_unprobed(now) {
+            self.queue_probe(now, address);
+        }
+    }
+
+    pub(super) fn queue_control(&mut self, control: &Control) {
+        self.queue(Outgoing::Control(control.encode()));
+    }
+
+    /// Seals a close at once, because its session is about to go.
+    pub(super) fn seal_close(&mut self, now: Instant, reason: CloseReason) {
+        let message = Control::Close { reason }.encode();
+        let mut packet = Vec::new();
+        let sealed = self.write(now, Outgoing::Control(message), &mut packet);
+        if let Some(to) = sealed {
+            self.queue(Outgoing::Ready { to, packet: packet.into_boxed_slice() });
+        }
+    }
+}
+
+/// A Noise message for a control message.
+pub(super) fn noise_message(bytes: &[u8]) -> Option<NoiseMessage> {
+    NoiseMessage::new(bytes.to_vec()).ok()
+}

@@ -1,0 +1,69 @@
+//! What an endpoint remembers about a peer's handshakes across restarts: the highest `at`s sent and answered.
+
+use crate::timers::AT_LEAP_LIMIT;
+
+/// How many values below the highest answered `at` are still told apart.
+const WINDOW: u64 = 64;
+
+/// The part of a peer's state that has to survive a restart. Small, plain, and safe to store anywhere.
+///
+/// `at` is the number in an initiation that makes replays recognisable: microseconds since 1970 as far as the sender's
+/// clock allows, and always higher than in any initiation that it sent to this peer before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PeerRecord {
+    /// The highest `at` that we sent to the peer.
+    pub sent_at: u64,
+    /// The highest `at` of the peer's that we answered.
+    pub highest_at: u64,
+    /// Bit `i` is set when `highest_at - 1 - i` was answered too.
+    pub answered_below: u64,
+}
+
+impl PeerRecord {
+    /// Whether an initiation with this `at` was answered, or is so old that it must be taken for one that was.
+    #[must_use]
+    pub fn is_stale(&self, at: u64) -> bool {
+        if cfg!(feature = "danger-no-at-check") {
+            return false;
+        }
+        at == 0 || at <= self.highest_at && (self.highest_at - at > WINDOW || self.has_answered(at))
+    }
+
+    /// Whether exactly this `at` is noted as answered.
+    #[must_use]
+    pub fn has_answered(&self, at: u64) -> bool {
+        match self.highest_at.checked_sub(at) {
+            Some(0) => at != 0,
+            Some(below @ 1..=WINDOW) => self.answered_below & (1 << (below - 1)) != 0,
+            _ => false,
+        }
+    }
+
+    /// Notes an `at` that is about to be answered.
+    pub(crate) fn answered(&mut self, at: u64) {
+        if at > self.highest_at {
+            let shift = at - self.highest_at;
+            // The old highest becomes bit `shift - 1`, and everything below it moves up by `shift`.
+            let moved = u32::try_from(shift).ok().and_then(|shift| self.answered_below.checked_shl(shift));
+            let old = if shift <= WINDOW && self.highest_at != 0 { 1 << (shift - 1) } else { 0 };
+            self.answered_below = moved.unwrap_or(0) | old;
+            self.highest_at = at;
+        } else if let Some(below @ 1..=WINDOW) = self.highest_at.checked_sub(at) {
+            self.answered_below |= 1 << (below - 1);
+        }
+    }
+
+    /// The `at` for the next initiation, `leap` microseconds ahead of what it would be.
+    ///
+    /// Without a leap it follows the clock. Leaps stop when they are centuries ahead of it.
+    pub(crate) fn next_at(&mut self, wall: u64, leap: u64) -> u64 {
+        let next = self.sent_at.saturating_add(1).max(wall);
+        let leaped = next.saturating_add(leap);
+        let limit = wall.saturating_add(AT_LEAP_LIMIT);
+        self.sent_at = if leaped <= limit { leaped } else { next };
+        self.sent_at
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The sessions of one link: the current one, the one before it, and those that the peer has not confirmed yet.
+
+use std::time::Instant;
+
+use telemesh_wire::{Credential, PathAddress};
+
+use crate::counters::DropReason;
+use crate::packet::DataMut;
+use crate::session::Session;
+use crate::timers::{CROSSED_WITHIN, GO_BACK_AFTER, MAX_UNCONFIRMED, PREVIOUS_KEPT, UNCONFIRMED_KEPT};
+
+/// A session that we answered, and under which nothing was received yet. Nothing is sent under it either.
+pub(crate) struct Unconfirmed {
+    pub(crate) session: Box<Session>,
+    pub(crate) kind: UnconfirmedKind,
+}
+
+pub(crate) enum UnconfirmedKind {
+    /// Answers an initiation.
+    Handshake {
+        at: u64,
+        credential: Credential,
+        to: PathAddress,
+        /// The response, until the record that contains `at` is stored.
+        held: Option<Box<[u8]>>,
+        /// When the response went out.
+        answered: Option<Instant>,
+    },
+    /// Answers a renewal; the answer is kept for when it is asked for again.
+    Renewal { answer: Vec<u8> },
+}
+
+/// The session that a packet was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    Current,
+    Previous,
+    /// At this place among the unconfirmed ones.
+    Unconfirmed(usize),
+}
+
+#[derive(Default)]
+pub(crate) struct Sessions {
+    current: Option<Box<Session>>,
+    previous: Option<Box<Session>>,
+    /// When `current` became that.
+    changed: Option<Instant>,
+    unconfirmed: Vec<Unconfirmed>,
+}
+
+impl Sessions {
+    pub(crate) fn current(&self) -> Option<&Session> {
+        self.current.as_deref()
+    }
+
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Session> {
+        self.current.as_deref_mut()
+    }
+
+    pub(crate) fn has_index(&self, index: u32) -> bool {
+        let unconfirmed = self.unconfirmed.iter().map(|entry| &entry.session);
+        let mut all = self.current.iter().chain(&self.previous).chain(unconfirmed);
+        all.any(|session| session.ids.local_index == index)
+    }
+
+    /// Opens a packet with the session that it names.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        data: &mut DataMut<'_>,
+    ) -> Result<(Opened, usize), DropReason> {
+        let index = data.receiver_index;
+        let is_it = |session: &&mut Box<Session>| session.ids.local_index == index;
+        if let Some(session) = self.current.as_mut().filter(is_it) {
+            return Ok((Opened::Current, session.open(now, data)?));
+        }
+        if let Some(session) = self.previous.as_mut().filter(is_it) {
+            return Ok((Opened::Previous, session.open(now, data)?));
+        }
+        let mut unconfirmed = self.unconfirmed.iter_mut().enumerate();
+        let (place, entry) = unconfirmed
+            .find(|(_, entry)| entry.session.ids.local_index == index)
+            .ok_or(DropReason::UnknownIndex)?;
+        Ok((Opened::Unconfirmed(place), entry.session.open(now, data)?))
+    }
+
+    /// Remembers a session that we answer; the oldest one goes when there are too many.
+    pub(crate) fn add_unconfirmed(&mut self, entry: Unconfirmed) {
+        if self.unconfirmed.len() >= MAX_UNCONFIRMED {
+            self.unconfirmed.remove(0);
+        }
+        self.unconfirmed.push(entry);
+    }
+
+    pub(crate) fn unconfirmed_mut(&mut self) -> impl Iterator<Item = &mut Unconfirmed> + '_ {
+        self.unconfirmed.iter_mut()
+    }
+
+    /// Takes out a session whose first packet came in.
+    pub(crate) fn take_unconfirmed(&mut self, place: usize) -> Option<Unconfirmed> {
+        (place < self.unconfirmed.len()).then(|| self.unconfirmed.remove(place))
+    }
+
+    /// Makes a session the current one, unless it crossed with a preferred one; both keep opening packets.
+    ///
+    /// `we_are_higher` says whose handshake wins when two crossed: that of the higher hashname, which both ends know.
+    pub(crate) fn install(&mut self, now: Instant, new: Box<Session>, we_are_higher: bool) {
+        let Some(old) = self.current.take() else {
+            self.current = Some(new);
+            self.changed = Some(now);
+            return;
+        };
+        if old.about.incarnation != new.about.incarnation {
+            // The old process is gone; whatever still comes under its keys is not from our peer as it is now.
+            self.previous = None;
+            self.current = Some(new);
+            self.changed = Some(now);
+            return;
+        }
+        let apart = new.created.max(old.created).saturating_duration_since(new.created.min(old.created));
+        let crossed = apart < CROSSED_WITHIN && old.ids.started_by_us != new.ids.started_by_us;
+        if crossed && old.ids.started_by_us == we_are_higher {
+            self.current = Some(old);
+            self.previous = Some(new);
+        } else {
+            self.previous = Some(old);
+            self.current = Some(new);
+            self.changed = Some(now);
+        }
+    }
+
+    /// The peer was heard under the previous session. If it has not been under the current one for a while, it does not
+    /// have that one (it closed, or prefers otherwise): follow it.
+    pub(crate) fn heard_previous(&mut self, now: Instant) {
+        let quiet_since = self.current.as_ref().and_then(|session| session.heard).max(self.changed);
+        if quiet_since.is_none_or(|since| now >= since + GO_BACK_AFTER) {
+            std::mem::swap(&mut self.current, &mut self.previous);
+            self.changed = Some(now);
+        }
+    }
+
+    /// Forgets sessions whose time is over. Returns true when the current one was among them.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        self.unconfirmed.retain(|entry| now < entry.session.created + UNCONFIRMED_KEPT);
+        if self.changed.is_none_or(|changed| now >= changed + PREVIOUS_KEPT) {
+            self.previous = None;
+        }
+        let over = self.current.as_ref().is_some_and(|session| session.is_over(now));
+        if over {
+            self.current = None;
+        }
+        over
+    }
+
+    /// When [`Sessions::expire`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let unconfirmed = self.unconfirmed.iter().map(|entry| entry.session.created + UNCONFIRMED_KEPT);
+        let previous = self.previous.as_ref().and(self.changed).map(|changed| changed + PREVIOUS_KEPT);
+        let current = self.current.as_ref().map(|session| session.limit_at());
+        unconfirmed.chain(previous).chain(current).min()
+    }
+
+    /// Forgets the sessions in use. Those not confirmed yet stay: the peer may be about to use one.
+    pub(crate) fn clear_used(&mut self) {
+        self.current = None;
+        self.previous = None;
+        self.changed = None;
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.clear_used();
+        self.unconfirmed.clear();
+    }
+}
