@@ -10,12 +10,21 @@ use crate::random::Random;
 use crate::time::{NANOS_PER_SECOND, Nanos, saturate};
 
 /// What makes a route. The receiver is unknown while a NAT has no mapping for the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteKey {
     pub(crate) from: HostId,
     pub(crate) to: Option<HostId>,
     pub(crate) source: AddressId,
     pub(crate) destination: AddressId,
+}
+
+impl RouteKey {
+    /// All of it in one number, which compares in two instructions: every datagram looks its route up.
+    fn packed(self) -> u128 {
+        let to = self.to.map_or(u32::MAX, |host| host.0);
+        let words = [self.from.0, to, self.source.0, self.destination.0];
+        words.into_iter().fold(0, |packed, word| packed << 32 | u128::from(word))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +166,8 @@ impl Backlog {
 #[derive(Debug)]
 pub(crate) struct Routes {
     seed: u64,
-    ids: BTreeMap<RouteKey, RouteId>,
+    /// By [`RouteKey::packed`].
+    ids: BTreeMap<u128, RouteId>,
     routes: Vec<Route>,
     conditions: BTreeMap<Scope, Conditions>,
     /// Counts changes of `conditions`, so that routes notice without being visited.
@@ -180,7 +190,7 @@ impl Routes {
     /// The route, new if it was never used, with the conditions that hold now.
     pub(crate) fn entry(&mut self, key: RouteKey, setting: Setting) -> RouteId {
         let next = RouteId(u32::try_from(self.routes.len()).unwrap_or(u32::MAX));
-        let id = *self.ids.entry(key).or_insert(next);
+        let id = *self.ids.entry(key.packed()).or_insert(next);
         if id == next {
             self.routes.push(self.new_route(key, setting));
         } else if self.route(id).revision != self.revision {

@@ -31,8 +31,8 @@ pub(crate) struct Host {
 pub(crate) struct Topology {
     seed: u64,
     pub(crate) addresses: Vec<Address>,
-    /// By [`Realm::index`].
-    pub(crate) realms: Vec<BTreeMap<IpAddr, AddressId>>,
+    /// By [`Realm::index`], then by address.
+    pub(crate) realms: Vec<BTreeMap<WideIp, AddressId>>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) nats: Vec<Nat>,
     pub(crate) sockets: Vec<Option<Socket>>,
@@ -161,7 +161,7 @@ impl Topology {
 
     /// The address's id and owner in this realm, if somebody has it.
     pub(crate) fn owner_in(&self, realm: Realm, ip: IpAddr) -> Option<(AddressId, Owner)> {
-        let id = *self.realms[realm.index()].get(&ip)?;
+        let id = *self.realms[realm.index()].get(&wide(ip))?;
         Some((id, self.addresses[id.index()].owner?))
     }
 
@@ -202,7 +202,8 @@ impl Topology {
         if !is_unicast(ip) || ip != ip.to_canonical() {
             return Err(TopologyError::UnusableAddress(ip));
         }
-        let known = self.realms.get(realm.index()).ok_or(TopologyError::UnknownRealm)?.get(&ip).copied();
+        let known =
+            self.realms.get(realm.index()).ok_or(TopologyError::UnknownRealm)?.get(&wide(ip)).copied();
         if known.is_some_and(|id| self.addresses[id.index()].owner.is_some()) {
             return Err(TopologyError::AddressTaken(ip));
         }
@@ -217,7 +218,7 @@ impl Topology {
     fn intern(&mut self, realm: Realm, ip: IpAddr) -> AddressId {
         let id = AddressId(number_of(self.addresses.len()));
         self.addresses.push(Address { realm, ip, owner: None });
-        self.realms[realm.index()].insert(ip, id);
+        self.realms[realm.index()].insert(wide(ip), id);
         id
     }
 
@@ -226,10 +227,21 @@ impl Topology {
         *owner = None;
         if let Some(nat) = realm.gateway().filter(|&nat| !self.translates(nat, ip)) {
             let outside = self.nats[nat.index()].outside;
-            if let Some(&outer) = self.realms[outside.index()].get(&ip) {
+            if let Some(&outer) = self.realms[outside.index()].get(&wide(ip)) {
                 self.release(outer);
             }
         }
+    }
+}
+
+/// An address of either family as one number, which compares in two instructions: every datagram looks one up.
+type WideIp = u128;
+
+/// IPv4 as IPv4-mapped IPv6, which as such cannot be an address here.
+fn wide(ip: IpAddr) -> WideIp {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 

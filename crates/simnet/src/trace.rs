@@ -120,7 +120,19 @@ impl Hash {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
+        // Four at a time: each multiplication waits for the one before it in its lane only.
+        let (blocks, bytes_left) = bytes.as_chunks::<32>();
+        if !blocks.is_empty() {
+            let mut lanes = [Hash(1), Hash(2), Hash(3), Hash(4)];
+            for block in blocks {
+                let (words, _) = block.as_chunks::<8>();
+                for (lane, word) in lanes.iter_mut().zip(words) {
+                    lane.word(u64::from_le_bytes(*word));
+                }
+            }
+            lanes.iter().for_each(|lane| self.word(lane.0));
+        }
+        let (words, rest) = bytes_left.as_chunks::<8>();
         for word in words {
             self.word(u64::from_le_bytes(*word));
         }
