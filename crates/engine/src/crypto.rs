@@ -47,7 +47,11 @@ impl crypto::ServerConfig for PassThrough {
         [0; 16] // Never called: no Retry is ever sent.
     }
 
-    fn start_session(self: Arc<Self>, _version: u32, params: &TransportParameters) -> Box<dyn crypto::Session> {
+    fn start_session(
+        self: Arc<Self>,
+        _version: u32,
+        params: &TransportParameters,
+    ) -> Box<dyn crypto::Session> {
         Box::new(Session::new(Side::Server, params))
     }
 }

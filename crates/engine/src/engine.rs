@@ -19,6 +19,8 @@ pub struct Engine {
     permitted_streams: u32,
     /// How far the engine's clock was pushed ahead of the caller's, see [`Engine::path_changed`].
     ahead: Duration,
+    /// Reading has released credit that the peer should hear of.
+    credit: bool,
     failed: bool,
 }
 
@@ -61,6 +63,7 @@ impl Engine {
             max_streams: config.max_streams,
             permitted_streams: INITIAL_STREAMS,
             ahead: Duration::ZERO,
+            credit: false,
             failed: false,
         })
     }
@@ -241,9 +244,20 @@ impl Engine {
         let mut stream = self.half.connection.recv_stream(id.0);
         let mut chunks = stream.read(true).map_err(|_| ReadError::Closed)?;
         let result = read(&mut chunks);
-        // Whether credit must be sent shows in poll_transmit, which follows every call anyway.
-        let _ = chunks.finalize();
+        self.credit |= chunks.finalize().should_transmit();
         result
+    }
+
+    /// Whether reading has released so much room that the peer should hear of it soon: then ask
+    /// [`Engine::poll_transmit`]. Saying so once is enough.
+    pub fn take_credit(&mut self) -> bool {
+        std::mem::take(&mut self.credit)
+    }
+
+    /// Size in bytes of the packets that [`Engine::poll_transmit`] makes now, unless they are shorter.
+    #[must_use]
+    pub fn packet_size(&self) -> u16 {
+        self.half.connection.current_mtu()
     }
 
     /// The link's path is another one now: forget what was learnt about the old, and resend at once.
@@ -314,7 +328,10 @@ const MAX_PUSH: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("stats", &self.stats()).field("failed", &self.failed).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("stats", &self.stats())
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
     }
 }
 

@@ -90,7 +90,8 @@ pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, 
             continue;
         }
         // Delayed acknowledgements are all that may be left; after them both halves are idle.
-        let next = [&mut client, &mut server].into_iter().filter_map(|half| half.connection.poll_timeout()).min();
+        let next =
+            [&mut client, &mut server].into_iter().filter_map(|half| half.connection.poll_timeout()).min();
         match next {
             Some(at) if at <= now.max(clock) && at.saturating_duration_since(clock) < VIRTUAL_PAST => {
                 clock = clock.max(at);

@@ -21,8 +21,7 @@ fn starting_sends_nothing_and_data_travels_in_the_first_packet_from_either_side(
         let id = pair.end(first).open().expect("a stream is permitted at once");
         assert_eq!(pair.end(first).write(id, b"hello"), Ok(5));
         let packets = pair.packets(first);
-        let (probes, data): (Vec<_>, Vec<_>) =
-            packets.into_iter().partition(is_probe);
+        let (probes, data): (Vec<_>, Vec<_>) = packets.into_iter().partition(is_probe);
         assert!(probes.len() <= 1, "path-MTU discovery sends one probe at a time");
         assert_eq!(data.len(), 1, "one packet carries the stream and its data");
         let now = pair.now();

@@ -1,1 +1,51 @@
-//! The runtime: an endpoint, its links, trust and events.
+//! The runtime of an endpoint: its links, whom it trusts, what it tells the application.
+//!
+//! A [`Mesh`] is the local endpoint and its links. It joins the sans-IO parts (`telemesh-link`, `telemesh-engine`) with
+//! transports and with tasks of tokio, and knows no transport and no channel by name: transports are given to the
+//! [`MeshBuilder`], channels are handlers in a registry.
+//!
+//! # How it runs
+//!
+//! There is no task per link. Every link is a cell with a lock of its own:
+//! - one task per transport receives batches of packets and takes each link's share to its cell,
+//! - a task that uses a channel locks the cell, and sends what comes of it right there,
+//! - one task waits for the earliest deadline of all links.
+//!
+//! # Silence
+//!
+//! Whoever is neither a contact nor the bearer of an invite gets no packet back, whatever they send. What they sent is
+//! counted, see [`Mesh::metrics`]. Nothing about one link is ever told to another.
+
+mod builder;
+mod cell;
+mod clock;
+mod core;
+mod datagrams;
+mod deadlines;
+mod inner;
+mod link;
+mod mesh;
+mod metrics;
+mod outcome;
+mod outlet;
+mod raw_stream;
+mod receive;
+mod shared;
+mod state;
+mod store;
+mod streams;
+mod table;
+mod trust;
+
+pub use builder::{CreateError, MAX_LINKS, MeshBuilder, SURVIVE_DOWN};
+pub use clock::{SystemClock, WallClock};
+pub use inner::Pong;
+pub use link::{Link, PingError};
+pub use mesh::{CLOSE_TIMEOUT, Closed, IntoTarget, LINK_TIMEOUT, Mesh};
+pub use metrics::Metrics;
+pub use state::{LinkError, LinkState};
+pub use store::{MemoryStore, PeerStore};
+pub use trust::{Invite, MAX_INVITES, TooManyInvites};
+
+pub use telemesh_link::{DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State};
+pub use telemesh_wire::{LinkInfo, LinkTarget, LinkUri, PathAddress};

@@ -148,7 +148,8 @@ impl Pair {
             self.collect_events();
             let timers = [0, 1].map(|end| self.ends[end].poll_timeout());
             let packet = self.queue.keys().next().map(|key| key.0);
-            let Some(next) = timers.into_iter().chain([packet]).flatten().min().filter(|at| *at <= until) else {
+            let Some(next) = timers.into_iter().chain([packet]).flatten().min().filter(|at| *at <= until)
+            else {
                 break;
             };
             self.now = self.now.max(next);

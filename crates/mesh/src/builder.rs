@@ -1,0 +1,197 @@
+//! Building an endpoint: everything is in place before its first packet.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use rand::rngs::{StdRng, SysRng};
+use rand::{Rng, SeedableRng};
+use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry};
+use telemesh_keys::KeySet;
+use telemesh_link::{Gate, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
+use telemesh_transport::Transport;
+use tokio::runtime::Handle;
+
+use crate::clock::{SystemClock, WallClock};
+use crate::core::Core;
+use crate::deadlines::Deadlines;
+use crate::mesh::Mesh;
+use crate::metrics::Dropped;
+use crate::outlet::Outlet;
+use crate::shared::Shared;
+use crate::store::{MemoryStore, PeerStore};
+use crate::table::Table;
+use crate::trust::Trust;
+
+/// Links of one endpoint unless configured otherwise.
+pub const MAX_LINKS: usize = 65_536;
+
+/// How long channels wait for a link that went down, unless configured otherwise.
+pub const SURVIVE_DOWN: Duration = Duration::from_secs(60);
+
+/// Collects what an endpoint needs. See [`Mesh::builder`].
+pub struct MeshBuilder {
+    keys: KeySet,
+    transports: Vec<Arc<dyn Transport>>,
+    registry: Registry,
+    store: Arc<dyn PeerStore>,
+    clock: Arc<dyn WallClock>,
+    engine: telemesh_engine::Config,
+    max_links: usize,
+    survive_down: Duration,
+    seed: Option<[u8; 32]>,
+}
+
+/// Why an endpoint could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The keys cannot be used for links.
+    #[error(transparent)]
+    Keys(#[from] NoUsableKey),
+    /// Links need a way out.
+    #[error("an endpoint needs at least one transport")]
+    NoTransport,
+    /// [`MeshBuilder::create`] was called outside of a tokio runtime.
+    #[error("an endpoint runs in a tokio runtime: call this within one")]
+    NoRuntime,
+    /// The machine gives no randomness.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+}
+
+impl MeshBuilder {
+    pub(crate) fn new(keys: KeySet) -> Self {
+        Self {
+            keys,
+            transports: Vec::new(),
+            registry: Registry::new(),
+            store: Arc::new(MemoryStore::default()),
+            clock: Arc::new(SystemClock),
+            engine: telemesh_engine::Config::default(),
+            max_links: MAX_LINKS,
+            survive_down: SURVIVE_DOWN,
+            seed: None,
+        }
+    }
+
+    /// Adds a way for packets to come and go.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transports.push(Arc::new(transport));
+        self
+    }
+
+    /// Registers the one handler of a channel type.
+    ///
+    /// # Errors
+    /// [`HandleError`]: the name breaks the rules, or the type has a handler already.
+    pub fn handle(self, channel_type: &str, handler: impl Handler) -> Result<Self, HandleError> {
+        self.registry.insert(channel_type, Arc::new(handler))?;
+        Ok(self)
+    }
+
+    /// Where to keep what must survive a restart. Default: in memory, which protects against replayed handshakes only as
+    /// long as the process lives.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn PeerStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// The wall clock. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl WallClock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Windows and packet sizes of reliable channels.
+    #[must_use]
+    pub fn engine(mut self, config: telemesh_engine::Config) -> Self {
+        self.engine = config;
+        self
+    }
+
+    /// The most links. Default 65,536, and never more than 1,048,576.
+    #[must_use]
+    pub fn max_links(mut self, links: usize) -> Self {
+        self.max_links = usize::try_from(MAX_SLOTS).map_or(links, |slots| links.min(slots));
+        self
+    }
+
+    /// How long channels wait for a link that went down. Default one minute.
+    #[must_use]
+    pub fn survive_down(mut self, time: Duration) -> Self {
+        self.survive_down = time;
+        self
+    }
+
+    /// Makes everything that is drawn at random follow from this seed: for simulations. **Whoever knows it can read
+    /// everything.**
+    #[must_use]
+    pub fn danger_seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the endpoint.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    pub fn create(self) -> Result<Mesh, CreateError> {
+        let runtime = Handle::try_current().map_err(|_| CreateError::NoRuntime)?;
+        if self.transports.is_empty() {
+            return Err(CreateError::NoTransport);
+        }
+        let mut rng = match self.seed {
+            Some(seed) => StdRng::from_seed(seed),
+            None => StdRng::try_from_rng(&mut SysRng).map_err(|_| CreateError::NoRandomness)?,
+        };
+        let incarnation = rng.next_u64();
+        let identity = Identity::new(self.keys, incarnation, telemesh_engine::ENGINE_VERSION)?;
+        let outlets = self.transports.into_iter().map(|transport| Arc::new(Outlet::new(transport))).collect();
+        let core = Arc::new(Core {
+            identity: identity.clone(),
+            incarnation,
+            registry: Arc::new(self.registry),
+            events: LinkEventSource::new(),
+            trust: Trust::default(),
+            store: self.store,
+            clock: self.clock,
+            engine: self.engine,
+            survive_down: self.survive_down,
+            deadlines: Arc::new(Deadlines::default()),
+            outlets,
+            runtime,
+        });
+        let shared = Arc::new(Shared {
+            core,
+            table: RwLock::new(Table::default()),
+            gate: Mutex::new(Gate::new(identity)),
+            dropped: Dropped::default(),
+            max_links: self.max_links,
+            link_config: LinkConfig::default(),
+            rng: Mutex::new(rng),
+        });
+        Ok(start(shared))
+    }
+}
+
+fn start(shared: Arc<Shared>) -> Mesh {
+    let runtime = shared.core.runtime.clone();
+    let mut tasks = vec![runtime.spawn(shared.core.deadlines.clone().run()).abort_handle()];
+    for outlet in &shared.core.outlets {
+        tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());
+        let receive = crate::receive::run(shared.clone(), outlet.transport.clone());
+        tasks.push(runtime.spawn(receive).abort_handle());
+    }
+    Mesh::start(shared, tasks)
+}
+
+impl fmt::Debug for MeshBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshBuilder").field("transports", &self.transports).finish_non_exhaustive()
+    }
+}

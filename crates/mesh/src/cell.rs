@@ -1,0 +1,253 @@
+//! One link with everything that hangs on it, under one lock.
+//!
+//! Whoever has something for the link (the receive task, the deadline task, a task that writes to a channel) locks the cell,
+//! does it, and sends at once what came of it: there is no task per link. Wakers, handlers and the store wait until the lock
+//! is released, see [`Outcome`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
+use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
+use telemesh_hashname::Hashname;
+use telemesh_link::{Explain, Link, PeerRecord};
+use telemesh_wire::{Frame, PathAddress};
+use tokio::sync::{oneshot, watch};
+
+use crate::clock;
+use crate::core::Core;
+use crate::datagrams::Queue;
+use crate::inner::{Inner, Pong};
+use crate::outcome::Outcome;
+use crate::state::LinkState;
+use crate::streams::Streams;
+
+/// See the module's page.
+pub(crate) struct LinkCell {
+    pub(crate) peer: Hashname,
+    pub(crate) core: Arc<Core>,
+    pub(crate) dispatcher: Dispatcher,
+    slot: u32,
+    state: watch::Sender<LinkState>,
+    inner: Mutex<Inner>,
+}
+
+impl LinkCell {
+    pub(crate) fn new(core: Arc<Core>, peer: Hashname, slot: u32, link: Link) -> Arc<Self> {
+        let state = watch::Sender::new(LinkState { state: link.state(), ups: 0 });
+        let dispatcher = Dispatcher::new(core.registry.clone());
+        let inner = Mutex::new(Inner::new(link, peer, &core));
+        Arc::new(Self { peer, core, dispatcher, slot, state, inner })
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
+    }
+
+    pub(crate) fn state(&self) -> LinkState {
+        *self.state.borrow()
+    }
+
+    /// Does something with the link and then everything that follows from it.
+    pub(crate) fn drive<T>(self: &Arc<Self>, act: impl FnOnce(&mut Inner, Instant, &mut Outcome) -> T) -> T {
+        let now = clock::now();
+        let mut outcome = Outcome::default();
+        let mut inner = self.inner.lock();
+        let result = act(&mut inner, now, &mut outcome);
+        inner.settle(self, now, &mut outcome);
+        drop(inner);
+        outcome.run(self);
+        result
+    }
+
+    /// Looks at the link without consequences.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
+        look(&mut self.inner.lock())
+    }
+
+    /// Takes the packets of one receive batch that are for this link.
+    pub(crate) fn receive(self: &Arc<Self>, packets: &mut Vec<(PathAddress, BytesMut)>) {
+        self.drive(|inner, now, outcome| {
+            for (from, packet) in packets.drain(..) {
+                inner.handle_packet(self, from, packet, now, outcome);
+            }
+        });
+    }
+
+    pub(crate) fn handle_deadline(self: &Arc<Self>) {
+        let now = clock::now();
+        if self.look(|inner| inner.is_due(now)) {
+            self.drive(|inner, now, _| inner.handle_timeout(now, self.core.clock.micros()));
+        }
+    }
+
+    /// The transport takes packets again.
+    pub(crate) fn handle_writable(self: &Arc<Self>) {
+        self.drive(|inner, _, _| inner.resume(self));
+    }
+
+    /// Stores what must not be forgotten, and only then lets the link answer.
+    pub(crate) fn persist(self: &Arc<Self>, record: &PeerRecord) {
+        match self.core.store.save(&self.peer, record) {
+            Ok(()) => self.drive(|inner, now, _| inner.link.persisted(now, record)),
+            Err(error) => tracing::error!(peer = %self.peer.short(), %error, "a peer's record was not saved"),
+        }
+    }
+
+    /// Updates what watchers see; call it under the lock, so that they see states in order.
+    pub(crate) fn publish(&self, state: telemesh_link::State) {
+        self.state.send_if_modified(|seen| {
+            let came_up = state == telemesh_link::State::Up && seen.state != state;
+            seen.ups += u64::from(came_up);
+            std::mem::replace(&mut seen.state, state) != state
+        });
+    }
+
+    pub(crate) fn explain(&self) -> Explain {
+        self.look(|inner| inner.link.explain(clock::now()))
+    }
+
+    /// The answer arrives in the receiver; it closes if the ping is lost or the link goes down.
+    pub(crate) fn ping(self: &Arc<Self>) -> oneshot::Receiver<Pong> {
+        self.drive(|inner, now, _| inner.ping(now))
+    }
+
+    /// Opens a stream; `Pending` while the peer permits no more.
+    pub(crate) fn poll_open(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        first: &Bytes,
+    ) -> Poll<Result<(u64, StreamId), ChannelError>> {
+        self.drive(|inner, now, _| {
+            let streams = match inner.ensure_streams(&self.core, now) {
+                Ok(streams) => streams,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            streams.open(first.clone(), cx).map_or(Poll::Pending, |id| Poll::Ready(Ok((streams.epoch, id))))
+        })
+    }
+
+    /// Does something with the streams of one epoch and sends what comes of it.
+    ///
+    /// # Errors
+    /// Why that engine is no more.
+    pub(crate) fn streams<T>(
+        self: &Arc<Self>,
+        epoch: u64,
+        act: impl FnOnce(&mut Streams) -> T,
+    ) -> Result<T, ChannelError> {
+        self.drive(|inner, _, _| inner.streams_of(epoch).map(act))
+    }
+
+    /// Writes to a stream, and sends at once.
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        epoch: u64,
+        id: StreamId,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut Engine) -> Result<usize, WriteError>,
+    ) -> Poll<Result<usize, ChannelError>> {
+        match self.streams(epoch, |streams| streams.write(id, cx, write)) {
+            Ok(Some(result)) => Poll::Ready(result),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    pub(crate) fn flush(
+        self: &Arc<Self>,
+        epoch: u64,
+        id: StreamId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ChannelError>> {
+        let flushed = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.flush(id, cx)));
+        match flushed {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Reads from a stream. Sends only if the peer should hear of the room that this made.
+    pub(crate) fn read<T>(
+        self: &Arc<Self>,
+        epoch: u64,
+        id: StreamId,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&mut Engine) -> Result<T, ReadError>,
+    ) -> Poll<Result<T, ChannelError>> {
+        let mut credit = false;
+        let result = self.look(|inner| {
+            inner.streams_of(epoch).map(|streams| {
+                let result = streams.read(id, cx, read);
+                credit = streams.engine.take_credit();
+                result
+            })
+        });
+        if credit {
+            self.drive(|_, _, _| ());
+        }
+        match result {
+            Ok(Some(result)) => Poll::Ready(result),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Bytes of the largest frame of an unreliable channel that the path carries now; 0 while the link is not up.
+    pub(crate) fn max_message(&self) -> usize {
+        self.look(|inner| if inner.is_up() { inner.link.max_message() } else { 0 })
+    }
+
+    /// Opens an unreliable channel.
+    pub(crate) fn open_datagrams(self: &Arc<Self>, open: Open) -> Result<(u32, Arc<Queue>), OpenError> {
+        self.drive(|inner, now, _| {
+            let (channel, queue) = inner.datagrams.open().ok_or(OpenError::TooMany)?;
+            let error = match inner.send_frame(&self.core, &Frame::Open { channel, open }, now) {
+                Ok(()) => return Ok((channel, queue)),
+                Err(DatagramError::TooLarge { size, max }) => OpenError::TooLarge { size, max },
+                // Lost on the way out, as every message may be lost on its way.
+                Err(DatagramError::Blocked) => return Ok((channel, queue)),
+                Err(_) => OpenError::Channel(ChannelError::LinkDown),
+            };
+            inner.datagrams.remove(channel);
+            Err(error)
+        })
+    }
+
+    /// Sends one frame of an unreliable channel now or not at all.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn send_frame(self: &Arc<Self>, frame: &Frame<'_>) -> Result<(), DatagramError> {
+        self.drive(|inner, now, _| inner.send_frame(&self.core, frame, now))
+    }
+
+    /// Closes an unreliable channel and tells the peer, if it has not closed it itself.
+    pub(crate) fn close_datagrams(self: &Arc<Self>, channel: u32, refusal: Option<Refusal>) {
+        self.drive(|inner, now, _| {
+            if inner.datagrams.remove(channel) {
+                // If it is lost the peer's next message is dropped, which it cannot tell from a lost one.
+                let _ = inner.send_frame(&self.core, &Frame::Close { channel, refusal }, now);
+            }
+        });
+    }
+
+    pub(crate) fn forget_datagrams(&self, channel: u32) {
+        self.look(|inner| inner.datagrams.remove(channel));
+    }
+}
+
+impl fmt::Debug for LinkCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkCell").field("peer", &self.peer).field("slot", &self.slot).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! What all links of an endpoint share. It knows no link, so that links may hold it.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use telemesh_channel::{LinkEventSource, Registry};
+use telemesh_hashname::Hashname;
+use telemesh_link::Identity;
+use telemesh_wire::PathAddress;
+use tokio::runtime::Handle;
+
+use crate::cell::LinkCell;
+use crate::clock::WallClock;
+use crate::deadlines::Deadlines;
+use crate::outlet::{Outlet, Sent};
+use crate::store::PeerStore;
+use crate::trust::Trust;
+
+/// See the module's page.
+pub(crate) struct Core {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) incarnation: u64,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) events: LinkEventSource,
+    pub(crate) trust: Trust,
+    pub(crate) store: Arc<dyn PeerStore>,
+    pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) engine: telemesh_engine::Config,
+    /// How long channels wait for a link that went down.
+    pub(crate) survive_down: Duration,
+    pub(crate) deadlines: Arc<Deadlines>,
+    pub(crate) outlets: Vec<Arc<Outlet>>,
+    pub(crate) runtime: Handle,
+}
+
+impl Core {
+    pub(crate) fn hashname(&self) -> Hashname {
+        self.identity.hashname()
+    }
+
+    fn outlet(&self, to: &PathAddress) -> Option<&Arc<Outlet>> {
+        self.outlets.iter().find(|outlet| outlet.transport.carries(to))
+    }
+
+    /// Sends a batch of equally long packets.
+    pub(crate) fn send(&self, to: PathAddress, segment: usize, contents: &[u8]) -> Sent {
+        self.outlet(&to).map_or(Sent::Refused, |outlet| outlet.send(to, segment, contents))
+    }
+
+    /// Calls the link's `handle_writable` once the transport for `to` takes packets again.
+    pub(crate) fn wait(&self, to: PathAddress, cell: Weak<LinkCell>) {
+        if let Some(outlet) = self.outlet(&to) {
+            outlet.wait(cell);
+        }
+    }
+
+    /// How many packets one batch may have.
+    pub(crate) fn max_segments(&self) -> usize {
+        self.outlets.iter().map(|outlet| outlet.transport.max_send_segments()).min().unwrap_or(1)
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("hashname", &self.hashname()).finish_non_exhaustive()
+    }
+}

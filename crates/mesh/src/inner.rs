@@ -1,0 +1,382 @@
+//! The state of a link under its cell's lock: the sans-IO link, the engine, and how the two meet.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use telemesh_channel::{ChannelError, DatagramError, LinkEvent};
+use telemesh_engine::{Engine, Seed};
+use telemesh_hashname::Hashname;
+use telemesh_link::{About, Event, Link, MessageError, PingId, Received, State};
+use telemesh_transport::MAX_DATAGRAM;
+use telemesh_wire::limits::FRAME_HEADER_LENGTH;
+use telemesh_wire::{Frame, PathAddress};
+use tokio::sync::oneshot;
+
+use crate::cell::LinkCell;
+use crate::core::Core;
+use crate::datagrams::DatagramTable;
+use crate::outcome::Outcome;
+use crate::outlet::Sent;
+use crate::state::{channel_error, may_come_back};
+use crate::streams::Streams;
+
+/// Bytes that the link adds to an engine packet.
+const SEAL_OVERHEAD: usize = 32;
+
+thread_local! {
+    /// Plain and sealed packets of the batch that this thread is sending: buffers per thread, not per link.
+    static BATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+}
+
+/// See the module's page.
+pub(crate) struct Inner {
+    pub(crate) link: Link,
+    pub(crate) datagrams: DatagramTable,
+    streams: Option<Box<Streams>>,
+    /// What the peer has said about itself in the handshake of the current session.
+    about: Option<About>,
+    /// Number of the next engine between these two incarnations.
+    engine_number: u64,
+    /// Engines that this link has had in this process.
+    epoch: u64,
+    /// Why the last engine ended.
+    ended: ChannelError,
+    /// When the deadline task will look at this link.
+    scheduled: Option<Instant>,
+    /// When the channels end unless the link comes back.
+    expires: Option<Instant>,
+    /// Sealed packets that the transport did not take yet.
+    backlog: Option<Backlog>,
+    pings: Vec<(PingId, oneshot::Sender<Pong>)>,
+    peer: Hashname,
+}
+
+/// Packets that wait for their transport.
+struct Backlog {
+    to: PathAddress,
+    segment: usize,
+    contents: Vec<u8>,
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pong {
+    /// The round trip.
+    pub rtt: Duration,
+    /// The path it took.
+    pub path: PathAddress,
+}
+
+impl Inner {
+    pub(crate) fn new(link: Link, peer: Hashname, core: &Core) -> Self {
+        Self {
+            link,
+            datagrams: DatagramTable::new(core.hashname() > peer),
+            streams: None,
+            about: None,
+            engine_number: 0,
+            epoch: 0,
+            ended: ChannelError::LinkDown,
+            scheduled: None,
+            expires: None,
+            backlog: None,
+            pings: Vec::new(),
+            peer,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.link.state() == State::Up
+    }
+
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.scheduled.is_some_and(|at| at <= now)
+    }
+
+    /// Whether the peer has everything of the channels that were ended here.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.streams.as_ref().is_none_or(|streams| streams.is_drained())
+    }
+
+    /// The streams of one epoch.
+    ///
+    /// # Errors
+    /// Why that engine is no more.
+    pub(crate) fn streams_of(&mut self, epoch: u64) -> Result<&mut Streams, ChannelError> {
+        match &mut self.streams {
+            Some(streams) if streams.epoch == epoch => Ok(streams),
+            _ => Err(self.ended.clone()),
+        }
+    }
+
+    /// The streams, with an engine that is started if there is none.
+    ///
+    /// # Errors
+    /// When there is no peer to have an engine with.
+    pub(crate) fn ensure_streams(&mut self, core: &Core, now: Instant) -> Result<&mut Streams, ChannelError> {
+        if self.streams.is_none() {
+            let about = self.about.filter(|_| self.is_up()).ok_or(ChannelError::LinkDown)?;
+            if about.engine_version != telemesh_engine::ENGINE_VERSION {
+                return Err(ChannelError::Protocol("the peer's streams are of another version"));
+            }
+            let local = (core.hashname(), core.incarnation);
+            let seed = Seed::new(local, (self.peer, about.incarnation), self.engine_number);
+            let config = match self.link.rtt() {
+                Some(rtt) => core.engine.clone().with_rtt(rtt),
+                None => core.engine.clone(),
+            };
+            let engine = Engine::start(&seed, &config, now)
+                .map_err(|_| ChannelError::Protocol("the engine could not be started"))?;
+            self.epoch += 1;
+            self.streams = Some(Box::new(Streams::new(engine, self.engine_number, self.epoch)));
+        }
+        self.streams.as_deref_mut().ok_or(ChannelError::LinkDown)
+    }
+
+    pub(crate) fn handle_packet(
+        &mut self,
+        cell: &Arc<LinkCell>,
+        from: PathAddress,
+        mut packet: BytesMut,
+        now: Instant,
+        outcome: &mut Outcome,
+    ) {
+        // A packet that is dropped is counted by the link.
+        let Ok(received) = self.link.handle_packet(now, from, &mut packet) else { return };
+        // The packet that brings the link up may carry data already: first things first.
+        self.link_events(cell, now, outcome);
+        match received {
+            Received::Engine(range) => {
+                packet.truncate(range.end);
+                packet.advance(range.start);
+                if let Ok(streams) = self.ensure_streams(&cell.core, now) {
+                    streams.engine.handle_packet(now, packet);
+                }
+            }
+            Received::Message(range) => {
+                if let Some(frame) = packet.get(range) {
+                    self.datagrams.handle(frame, outcome);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: u64) {
+        self.scheduled = None;
+        self.link.handle_timeout(now, wall);
+        if self.is_up()
+            && let Some(streams) = &mut self.streams
+            && streams.engine.poll_timeout().is_some_and(|at| at <= now)
+        {
+            streams.engine.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn ping(&mut self, now: Instant) -> oneshot::Receiver<Pong> {
+        let (sender, receiver) = oneshot::channel();
+        self.pings.retain(|(_, waiting)| !waiting.is_closed());
+        if let Some(id) = self.link.ping(now) {
+            self.pings.push((id, sender));
+        }
+        receiver
+    }
+
+    /// Everything that follows from what was just done: events, packets, the next deadline.
+    pub(crate) fn settle(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
+        self.link_events(cell, now, outcome);
+        if let Some(streams) = &mut self.streams
+            && let Err(error) = streams.events(outcome)
+        {
+            tracing::warn!(peer = %self.peer.short(), %error, "the engine failed");
+            let number = streams.number;
+            self.end_streams(&ChannelError::Protocol("the engine failed"), outcome);
+            self.engine_number = number + 1;
+            self.link.send_engine_gone(number);
+        }
+        self.transmit(cell, now);
+        self.schedule(cell, now, outcome);
+    }
+
+    fn link_events(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
+        while let Some(event) = self.link.poll_event() {
+            match event {
+                Event::Up(about) => {
+                    self.about = Some(about);
+                    self.expires = None;
+                    if let Some(streams) = &mut self.streams {
+                        streams.recovered(now, true);
+                    }
+                    cell.publish(State::Up);
+                    cell.core.events.emit(&LinkEvent::Up { peer: self.peer });
+                }
+                Event::Down(reason) => self.went_down(cell, reason, now, outcome),
+                Event::PeerRestarted => {
+                    self.end_channels(&ChannelError::PeerRestarted, outcome);
+                    self.engine_number = 0;
+                }
+                Event::PathChanged { similar, .. } => {
+                    if let Some(streams) = &mut self.streams {
+                        streams.recovered(now, similar);
+                    }
+                }
+                Event::Persist(record) => outcome.records.push(record),
+                Event::Confirmed { .. } => outcome.confirmed = true,
+                Event::EngineGone { number } => {
+                    if self.streams.as_ref().is_some_and(|streams| streams.number <= number) {
+                        self.end_streams(&ChannelError::Reset(telemesh_channel::CANCELLED), outcome);
+                    }
+                    self.engine_number = self.engine_number.max(number.saturating_add(1));
+                }
+                Event::Pong { id, rtt, path } => {
+                    if let Some(at) = self.pings.iter().position(|(waiting, _)| *waiting == id) {
+                        // Nobody waits any more: fine.
+                        let _ = self.pings.swap_remove(at).1.send(Pong { rtt, path });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn went_down(
+        &mut self,
+        cell: &Arc<LinkCell>,
+        reason: telemesh_link::DownReason,
+        now: Instant,
+        outcome: &mut Outcome,
+    ) {
+        let was_up = cell.state().is_up();
+        let error = channel_error(reason);
+        self.backlog = None;
+        self.pings.clear();
+        if !may_come_back(reason) {
+            self.end_channels(&error, outcome);
+        } else if was_up {
+            self.expires = Some(now + cell.core.survive_down);
+        }
+        cell.publish(self.link.state());
+        if was_up {
+            cell.core.events.emit(&LinkEvent::Down { peer: self.peer, reason: error });
+        }
+    }
+
+    fn end_channels(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+        self.expires = None;
+        self.end_streams(reason, outcome);
+        self.datagrams.fail(reason, outcome);
+    }
+
+    fn end_streams(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+        self.backlog = None;
+        self.ended = reason.clone();
+        if let Some(streams) = self.streams.take() {
+            self.engine_number = self.engine_number.max(streams.number + 1);
+            streams.into_wakers(outcome);
+        }
+    }
+
+    /// Sends everything that may be sent now.
+    fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant) {
+        if self.backlog.is_some() {
+            return;
+        }
+        BATCH.with_borrow_mut(|(plain, sealed)| {
+            loop {
+                sealed.clear();
+                let Some(to) = self.link.poll_transmit(now, sealed) else { break };
+                // What the transport does not take now is lost: all of this is sent again if it matters.
+                cell.core.send(to, sealed.len(), sealed);
+            }
+            if self.is_up() {
+                self.transmit_streams(cell, now, plain, sealed);
+            }
+        });
+    }
+
+    fn transmit_streams(
+        &mut self,
+        cell: &Arc<LinkCell>,
+        now: Instant,
+        plain: &mut Vec<u8>,
+        sealed: &mut Vec<u8>,
+    ) {
+        let Some(streams) = &mut self.streams else { return };
+        loop {
+            plain.clear();
+            sealed.clear();
+            let packet = usize::from(streams.engine.packet_size()) + SEAL_OVERHEAD;
+            let segments = cell.core.max_segments().min(MAX_DATAGRAM / packet);
+            let Some(segment) = streams.engine.poll_transmit(now, segments, plain) else { return };
+            let Some(batch) = self.link.seal_batch(now, plain, segment, sealed) else { return };
+            if let Sent::Part(sent) = cell.core.send(batch.to, batch.segment, sealed) {
+                let contents = sealed.get(sent..).unwrap_or_default().to_vec();
+                self.backlog = Some(Backlog { to: batch.to, segment: batch.segment, contents });
+                cell.core.wait(batch.to, Arc::downgrade(cell));
+                return;
+            }
+        }
+    }
+
+    /// Goes on with what the transport did not take. The rest of the sending follows when the cell settles.
+    pub(crate) fn resume(&mut self, cell: &Arc<LinkCell>) {
+        let Some(mut backlog) = self.backlog.take() else { return };
+        if let Sent::Part(sent) = cell.core.send(backlog.to, backlog.segment, &backlog.contents) {
+            backlog.contents.drain(..sent.min(backlog.contents.len()));
+            cell.core.wait(backlog.to, Arc::downgrade(cell));
+            self.backlog = Some(backlog);
+        }
+    }
+
+    /// Sends one frame of an unreliable channel now or not at all.
+    ///
+    /// # Errors
+    /// Why it was not sent. Sizes are those of the message, without the frame's header.
+    pub(crate) fn send_frame(
+        &mut self,
+        core: &Core,
+        frame: &Frame<'_>,
+        now: Instant,
+    ) -> Result<(), DatagramError> {
+        if self.backlog.is_some() {
+            return Err(DatagramError::Blocked);
+        }
+        BATCH.with_borrow_mut(|(plain, sealed)| {
+            plain.clear();
+            sealed.clear();
+            let max = self.link.max_message().saturating_sub(FRAME_HEADER_LENGTH);
+            frame
+                .encode_into(plain)
+                .map_err(|_| DatagramError::Channel(ChannelError::Protocol("not a frame")))?;
+            let size = plain.len().saturating_sub(FRAME_HEADER_LENGTH);
+            let batch = self.link.seal_message(now, plain, sealed).map_err(|error| match error {
+                MessageError::TooLarge { .. } => DatagramError::TooLarge { size, max },
+                _ => DatagramError::Channel(ChannelError::LinkDown),
+            })?;
+            match core.send(batch.to, batch.segment, sealed) {
+                Sent::Part(_) => Err(DatagramError::Blocked),
+                Sent::All | Sent::Refused => Ok(()),
+            }
+        })
+    }
+
+    fn schedule(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
+        if self.expires.is_some_and(|at| at <= now) {
+            self.end_channels(&ChannelError::LinkDown, outcome);
+        }
+        let engine = match &mut self.streams {
+            Some(streams) if self.link.state() == State::Up => streams.engine.poll_timeout(),
+            _ => None,
+        };
+        let next = [self.link.poll_timeout(), engine, self.expires].into_iter().flatten().min();
+        if let Some(next) = next
+            && self.scheduled.is_none_or(|scheduled| next < scheduled)
+        {
+            self.scheduled = Some(next);
+            cell.core.deadlines.add(next, Arc::downgrade(cell));
+        }
+    }
+}

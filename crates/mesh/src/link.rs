@@ -1,0 +1,153 @@
+//! A link in the application's hands.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use telemesh_channel::{
+    BoxFuture, Channel, ChannelKind, Datagrams, Open, OpenError, Opener, check_channel_type,
+};
+use telemesh_hashname::Hashname;
+use telemesh_link::{Explain, PathStatus, State};
+use telemesh_wire::CloseReason;
+use tokio::sync::watch;
+
+use crate::cell::LinkCell;
+use crate::datagrams::MeshDatagrams;
+use crate::inner::Pong;
+use crate::raw_stream::MeshStream;
+use crate::state::{LinkError, LinkState};
+
+/// How long [`Link::ping`] waits for an answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The relation to one other endpoint. Clones are the same link; dropping them changes nothing about it.
+#[derive(Clone)]
+pub struct Link {
+    pub(crate) cell: Arc<LinkCell>,
+}
+
+/// The ping was not answered: the packet was lost, or the link is not up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ping was not answered")]
+pub struct PingError;
+
+impl Link {
+    /// The endpoint at the other end.
+    #[must_use]
+    pub fn hashname(&self) -> Hashname {
+        self.cell.peer
+    }
+
+    /// Whether it is up, or why not.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.cell.state()
+    }
+
+    /// The state as it changes. Only the latest is kept.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<LinkState> {
+        self.cell.watch()
+    }
+
+    /// Wants the link to be up from now on: initiates now, and again whenever it is down.
+    pub fn connect(&self) {
+        let wall = self.cell.core.clock.micros();
+        self.cell.drive(|inner, now, _| inner.link.connect(now, wall));
+    }
+
+    /// Waits until the link is up.
+    ///
+    /// # Errors
+    /// [`LinkError::Closed`] if it is closed first, [`LinkError::TimedOut`] after `limit`.
+    pub async fn up(&self, limit: Duration) -> Result<(), LinkError> {
+        let mut watch = self.watch();
+        let up = watch.wait_for(|state| state.is_up() || is_closed(state.state));
+        match tokio::time::timeout(limit, up).await {
+            Ok(Ok(state)) => match state.state {
+                State::Down(reason) => Err(LinkError::Closed(reason)),
+                _ => Ok(()),
+            },
+            _ => Err(LinkError::TimedOut(Box::new(self.explain()))),
+        }
+    }
+
+    /// Which paths were tried, what came of each, and which one is in use.
+    #[must_use]
+    pub fn explain(&self) -> Explain {
+        self.cell.explain()
+    }
+
+    /// The path that data takes.
+    #[must_use]
+    pub fn path(&self) -> Option<PathStatus> {
+        self.cell.look(|inner| inner.link.path())
+    }
+
+    /// Measures a round trip on the path in use.
+    ///
+    /// # Errors
+    /// [`PingError`] without an answer within five seconds.
+    pub async fn ping(&self) -> Result<Pong, PingError> {
+        let answer = self.cell.ping();
+        match tokio::time::timeout(PING_TIMEOUT, answer).await {
+            Ok(Ok(pong)) => Ok(pong),
+            _ => Err(PingError),
+        }
+    }
+
+    /// Ends the link: channels fail at both ends, and nobody dials until [`Link::connect`]. The peer stays a contact.
+    pub fn close(&self) {
+        self.cell.drive(|inner, now, _| inner.link.close(now, CloseReason::Closed));
+    }
+
+    fn check(open: &Open, kind: ChannelKind) -> Result<(), OpenError> {
+        check_channel_type(&open.channel_type).map_err(OpenError::InvalidType)?;
+        if open.kind != kind {
+            return Err(OpenError::WrongKind(open.kind));
+        }
+        Ok(())
+    }
+
+    async fn open_reliable(&self, open: Open) -> Result<Channel, OpenError> {
+        Self::check(&open, ChannelKind::Reliable)?;
+        let first = Bytes::from(open.encode_delimited()?);
+        let (epoch, id) = poll_fn(|cx| self.cell.poll_open(cx, &first)).await?;
+        let stream = MeshStream::opener(self.cell.clone(), epoch, id);
+        Ok(Channel::new(self.cell.peer, open.channel_type, Box::new(stream)))
+    }
+}
+
+fn is_closed(state: State) -> bool {
+    matches!(state, State::Down(reason) if !crate::state::may_come_back(reason))
+}
+
+impl Opener for Link {
+    fn peer(&self) -> Hashname {
+        self.cell.peer
+    }
+
+    fn open(&self, open: Open) -> BoxFuture<'_, Result<Channel, OpenError>> {
+        Box::pin(self.open_reliable(open))
+    }
+
+    fn open_datagrams(&self, open: Open) -> Result<Datagrams, OpenError> {
+        Self::check(&open, ChannelKind::Unreliable)?;
+        let channel_type = open.channel_type.clone();
+        let (number, queue) = self.cell.open_datagrams(open)?;
+        let raw = MeshDatagrams { cell: self.cell.clone(), number, queue };
+        Ok(Datagrams::new(self.cell.peer, channel_type, Arc::new(raw)))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("peer", &self.cell.peer)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,299 @@
+//! The local endpoint in the application's hands.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener};
+use telemesh_hashname::Hashname;
+use telemesh_link::{State, prove_invite};
+use telemesh_wire::{CloseReason, Credential, InviteSecret, LinkInfo, LinkTarget, LinkUri, PathAddress};
+use tokio::task::AbortHandle;
+
+use crate::builder::MeshBuilder;
+use crate::clock;
+use crate::link::Link;
+use crate::metrics::Metrics;
+use crate::shared::Shared;
+use crate::state::LinkError;
+use crate::trust::{Invite, TooManyInvites};
+
+/// How long [`Mesh::link`] waits for the link to come up.
+pub const LINK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long [`Mesh::close`] waits for acknowledgements.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The local endpoint and its links. Clones are the same endpoint; it ends with [`Mesh::close`], or abruptly when the last
+/// clone is dropped.
+#[derive(Clone)]
+pub struct Mesh {
+    running: Arc<Running>,
+}
+
+/// Ends the endpoint's tasks when the last handle goes.
+struct Running {
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// How [`Mesh::close`] went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Closed {
+    /// Every channel that was ended in order has been acknowledged by its peer.
+    pub delivered: bool,
+}
+
+/// What can be linked to: a URI, link JSON or a hashname as text, or one of these parsed already.
+pub trait IntoTarget {
+    /// The parsed form.
+    ///
+    /// # Errors
+    /// [`LinkError::Target`] when the text is none of them.
+    fn into_target(self) -> Result<LinkTarget, LinkError>;
+}
+
+impl IntoTarget for &str {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        self.parse()
+            .map_err(|error: telemesh_wire::ParseLinkTargetError| LinkError::Target(error.to_string()))
+    }
+}
+
+impl IntoTarget for &String {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        self.as_str().into_target()
+    }
+}
+
+impl IntoTarget for LinkTarget {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        Ok(self)
+    }
+}
+
+impl IntoTarget for Hashname {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoTarget for LinkInfo {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoTarget for LinkUri {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        Ok(self.into())
+    }
+}
+
+impl Mesh {
+    /// Starts building an endpoint with these keys.
+    #[must_use]
+    pub fn builder(keys: telemesh_keys::KeySet) -> MeshBuilder {
+        MeshBuilder::new(keys)
+    }
+
+    pub(crate) fn start(shared: Arc<Shared>, tasks: Vec<AbortHandle>) -> Self {
+        Self { running: Arc::new(Running { shared, tasks }) }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.running.shared
+    }
+
+    /// This endpoint's hashname.
+    #[must_use]
+    pub fn hashname(&self) -> Hashname {
+        self.shared().core.hashname()
+    }
+
+    /// The addresses at which this endpoint can be reached, as far as it knows.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<PathAddress> {
+        self.shared().core.outlets.iter().flat_map(|outlet| outlet.transport.local_addresses()).collect()
+    }
+
+    /// Hashname, keys and addresses: all that a contact needs to link to this endpoint.
+    #[must_use]
+    pub fn link_info(&self) -> LinkInfo {
+        let keys = self.shared().core.identity.public_keys().clone();
+        let info = LinkInfo::new(keys).unwrap_or_else(|_| LinkInfo::unresolved(self.hashname()));
+        self.addresses().into_iter().fold(info, |info, address| match info.clone().with_path(address) {
+            Ok(longer) => longer,
+            // More addresses than an information has room for.
+            Err(_) => info,
+        })
+    }
+
+    /// [`Mesh::link_info`] as a URI.
+    #[must_use]
+    pub fn uri(&self) -> LinkUri {
+        LinkUri::new(self.link_info())
+    }
+
+    /// A URI whose bearer becomes a contact. It holds a secret: show it only to whom it is meant for.
+    ///
+    /// # Errors
+    /// [`TooManyInvites`].
+    pub fn invite(&self, invite: Invite) -> Result<LinkUri, TooManyInvites> {
+        let secret = self.shared().random();
+        self.shared().core.trust.issue(invite, secret, clock::now())?;
+        Ok(self.uri().with_invite(InviteSecret::from_bytes(secret)))
+    }
+
+    /// Trusts an endpoint, dials it, and resolves when the link is up. A second call shares the attempt; dropping the future
+    /// does not end it.
+    ///
+    /// # Errors
+    /// [`LinkError`]: a target that is none, a peer about whom too little is known, no answer within [`LINK_TIMEOUT`].
+    pub async fn link(&self, to: impl IntoTarget) -> Result<Link, LinkError> {
+        let link = self.add_contact(to)?;
+        link.connect();
+        if matches!(link.cell.look(|inner| inner.link.state()), State::Unresolved(_)) {
+            return Err(LinkError::NoIntroducer(link.hashname()));
+        }
+        link.up(LINK_TIMEOUT).await?;
+        Ok(link)
+    }
+
+    /// Trusts an endpoint without dialling it: it may link to us from now on.
+    ///
+    /// # Errors
+    /// [`LinkError`]: a target that is none, keys that are not those of its hashname.
+    pub fn add_contact(&self, to: impl IntoTarget) -> Result<Link, LinkError> {
+        let (info, addresses, invite) = match to.into_target()? {
+            LinkTarget::Hashname(hashname) => (LinkInfo::unresolved(hashname), Vec::new(), None),
+            LinkTarget::Info(info) => {
+                let addresses = info.addresses().collect();
+                (*info, addresses, None)
+            }
+            LinkTarget::Uri(mut uri) => {
+                let addresses = uri.addresses().collect::<Vec<_>>();
+                let invite = uri.take_invite();
+                (uri.link().clone(), addresses, invite)
+            }
+            _ => return Err(LinkError::Target("a form that is not supported here".into())),
+        };
+        let peer = info.hashname();
+        let keys = (!info.keys().is_empty()).then(|| info.keys().clone());
+        let cell = self.shared().add_link(peer, keys)?;
+        let credential = invite.map(|invite| {
+            let proof = prove_invite(invite.secret().as_bytes(), &peer, &self.hashname());
+            Credential::new(proof.to_vec())
+        });
+        cell.drive(|inner, now, _| {
+            if let Some(Ok(credential)) = credential {
+                inner.link.set_credential(credential);
+            }
+            for address in addresses {
+                inner.link.add_candidate(now, address);
+            }
+        });
+        Ok(Link { cell })
+    }
+
+    /// The link with a contact, up or not.
+    #[must_use]
+    pub fn find(&self, peer: &Hashname) -> Option<Link> {
+        Some(Link { cell: self.shared().table.read().find(peer)?.clone() })
+    }
+
+    /// All links: every contact has one, up or not.
+    #[must_use]
+    pub fn links(&self) -> Vec<Link> {
+        self.shared().links().into_iter().map(|cell| Link { cell }).collect()
+    }
+
+    /// Trusts an endpoint no more: its link ends now, and it will meet silence. Whether it was a contact.
+    pub fn forget(&self, peer: &Hashname) -> bool {
+        self.shared().remove_link(peer)
+    }
+
+    /// What this endpoint has counted.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared().metrics()
+    }
+
+    /// The local network has changed: sockets are opened anew, and every link proves its paths.
+    ///
+    /// # Errors
+    /// When a transport has no socket any more.
+    pub fn network_changed(&self) -> std::io::Result<()> {
+        for outlet in &self.shared().core.outlets {
+            outlet.transport.rebind()?;
+        }
+        for cell in self.shared().links() {
+            cell.drive(|inner, now, _| inner.link.network_changed(now));
+        }
+        Ok(())
+    }
+
+    /// Ends the endpoint: waits up to [`CLOSE_TIMEOUT`] until channels that were ended in order are acknowledged, tells the
+    /// peers, and stops. Says whether all was delivered.
+    pub async fn close(&self) -> Closed {
+        let deadline = clock::now() + CLOSE_TIMEOUT;
+        let mut pause = Duration::from_millis(1);
+        let is_drained = || self.shared().links().iter().all(|cell| cell.look(|inner| inner.is_drained()));
+        while !is_drained() && clock::now() < deadline {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        let delivered = is_drained();
+        for cell in self.shared().links() {
+            cell.drive(|inner, now, _| inner.link.close(now, CloseReason::ShuttingDown));
+        }
+        self.running.stop();
+        Closed { delivered }
+    }
+}
+
+impl Running {
+    fn stop(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Acceptor for Mesh {
+    fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
+        self.shared().core.registry.insert(channel_type, handler)
+    }
+}
+
+impl Network for Mesh {
+    fn hashname(&self) -> Hashname {
+        self.shared().core.hashname()
+    }
+
+    fn link(&self, peer: &Hashname) -> Option<Arc<dyn Opener>> {
+        Some(Arc::new(self.find(peer)?))
+    }
+
+    fn peers(&self) -> Vec<Hashname> {
+        let up = |link: &Link| link.state().is_up().then(|| link.hashname());
+        self.links().iter().filter_map(up).collect()
+    }
+
+    fn link_events(&self) -> LinkEvents {
+        self.shared().core.events.subscribe()
+    }
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mesh").field("hashname", &self.shared().core.hashname()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+//! What is done for a link once its lock is released: waking, spawning handlers, storing, telling.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use telemesh_channel::{Dispatch, Incoming};
+use telemesh_link::PeerRecord;
+
+use crate::cell::LinkCell;
+use crate::clock;
+use crate::datagrams::{MeshDatagrams, OpenedDatagrams, PendingDatagrams};
+use crate::raw_stream::PendingStream;
+use crate::streams::OpenedStream;
+
+/// Collected under the link's lock, because all of it may take other locks, this one included.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) streams: Vec<OpenedStream>,
+    pub(crate) datagrams: Vec<OpenedDatagrams>,
+    pub(crate) records: Vec<PeerRecord>,
+    /// The peer has sent its first data: what it claimed with a credential holds.
+    pub(crate) confirmed: bool,
+}
+
+impl Outcome {
+    /// Does it all.
+    pub(crate) fn run(self, cell: &Arc<LinkCell>) {
+        for waker in self.wakers {
+            waker.wake();
+        }
+        for record in self.records {
+            cell.persist(&record);
+        }
+        if self.confirmed {
+            cell.core.trust.confirm(&cell.peer);
+        }
+        for opened in self.streams {
+            let OpenedStream { epoch, id, open, early } = opened;
+            let pending = PendingStream { cell: cell.clone(), epoch, id, early };
+            dispatch(cell, Incoming::reliable(cell.peer, open, Box::new(pending)));
+        }
+        for opened in self.datagrams {
+            let OpenedDatagrams { number, open, queue } = opened;
+            let pending = PendingDatagrams(MeshDatagrams { cell: cell.clone(), number, queue });
+            dispatch(cell, Incoming::unreliable(cell.peer, open, Box::new(pending)));
+        }
+    }
+}
+
+/// Gives a channel to its handler, in a task of its own.
+fn dispatch(cell: &Arc<LinkCell>, incoming: Incoming) {
+    if let Dispatch::Run(task) = cell.dispatcher.dispatch(incoming, clock::now()) {
+        cell.core.runtime.spawn(task);
+    }
+}

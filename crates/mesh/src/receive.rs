@@ -1,0 +1,124 @@
+//! The receive task of a transport: batches in, each packet to its link or to the gate.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use telemesh_link::{PacketKind, Request, classify, receiver_index, slot_of};
+use telemesh_transport::{ReceiveBatch, Transport};
+use telemesh_wire::PathAddress;
+
+use crate::cell::LinkCell;
+use crate::clock;
+use crate::shared::Shared;
+use crate::trust::RESERVATION;
+
+/// Buffers per batch, of 64 KiB each: with receive offload each holds some 45 packets.
+const BUFFERS: usize = 8;
+
+/// Wait after a socket has failed: something else must repair it, and a busy loop would not help.
+const FAILURE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Packets of one batch that go to the same link, handed over under one lock.
+struct Run {
+    cell: Option<Arc<LinkCell>>,
+    packets: Vec<(PathAddress, BytesMut)>,
+}
+
+/// Receives until it is dropped.
+pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
+    let mut batch = ReceiveBatch::new(BUFFERS);
+    let mut run = Run { cell: None, packets: Vec::new() };
+    loop {
+        if let Err(error) = poll_fn(|cx| transport.poll_receive(cx, &mut batch)).await {
+            tracing::warn!(%error, "receiving failed");
+            tokio::time::sleep(FAILURE_PAUSE).await;
+            continue;
+        }
+        for received in batch.drain() {
+            let source = received.source;
+            for packet in received.into_datagrams() {
+                shared.dispatch(source, packet, &mut run);
+            }
+        }
+        run.finish();
+        // Let those read who were woken before more is received: what they read is still in the processor's cache.
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Run {
+    fn add(&mut self, cell: &Arc<LinkCell>, source: PathAddress, packet: BytesMut) {
+        if !self.cell.as_ref().is_some_and(|current| Arc::ptr_eq(current, cell)) {
+            self.finish();
+            self.cell = Some(cell.clone());
+        }
+        self.packets.push((source, packet));
+    }
+
+    fn finish(&mut self) {
+        if let Some(cell) = self.cell.take() {
+            cell.receive(&mut self.packets);
+        }
+    }
+}
+
+impl Shared {
+    /// One packet to where it belongs. Whatever belongs nowhere is counted and forgotten.
+    fn dispatch(self: &Arc<Self>, source: PathAddress, mut packet: BytesMut, run: &mut Run) {
+        match classify(&packet) {
+            Ok(PacketKind::Initiation) => self.admit(source, &mut packet),
+            Ok(_) => {
+                let cell =
+                    receiver_index(&packet).and_then(|index| self.table.read().slot(slot_of(index)).cloned());
+                match cell {
+                    Some(cell) => run.add(&cell, source, packet),
+                    None => self.dropped.no_link(),
+                }
+            }
+            Err(_) => self.dropped.not_a_packet(),
+        }
+    }
+
+    /// Lets an initiation in if its sender is a contact or bears an invite. Everybody else meets silence.
+    fn admit(self: &Arc<Self>, source: PathAddress, packet: &mut BytesMut) {
+        let now = clock::now();
+        let Ok(request) = self.gate.lock().handle_initiation(now, source, packet) else { return };
+        let peer = request.claim().hashname;
+        let known = self.table.read().find(&peer).cloned();
+        let cell = match known {
+            Some(cell) => cell,
+            None => match self.invited(&request) {
+                Some(cell) => cell,
+                None => return self.dropped.not_trusted(),
+            },
+        };
+        let wall = self.core.clock.micros();
+        // A request that is not accepted after all is counted by the link.
+        let _ = cell.drive(|inner, now, _| request.accept(&mut inner.link, now, wall));
+    }
+
+    /// A new link with the bearer of an invite, for as long as the invite is reserved for it.
+    fn invited(self: &Arc<Self>, request: &Request) -> Option<Arc<LinkCell>> {
+        let claim = request.claim();
+        let (peer, credential) = (claim.hashname, &claim.credential);
+        if credential.is_none()
+            || !self.core.trust.present(&self.core.hashname(), &peer, credential, clock::now())
+        {
+            return None;
+        }
+        let cell = self.add_link(peer, Some(claim.keys.clone())).ok()?;
+        let shared = Arc::downgrade(self);
+        self.core.runtime.spawn(async move {
+            tokio::time::sleep(RESERVATION).await;
+            if let Some(shared) = shared.upgrade()
+                && shared.core.trust.is_reserved(&peer)
+            {
+                shared.core.trust.release(&peer);
+                shared.remove_link(&peer);
+            }
+        });
+        Some(cell)
+    }
+}
