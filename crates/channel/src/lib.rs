@@ -58,3 +58,8 @@ pub use split::{ReadHalf, WriteHalf};
 pub use futures_core::future::BoxFuture;
 pub use telemesh_hashname::Hashname;
 pub use telemesh_wire::{ChannelKind, CloseReason, Open, Refusal, RefusalCode};
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

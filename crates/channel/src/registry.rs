@@ -125,3 +125,111 @@ impl fmt::Debug for Registry {
         formatter.debug_tuple("Registry").field(&self.channel_types()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_core::future::BoxFuture;
+
+    use super::*;
+    use crate::incoming::Incoming;
+
+    fn noop() -> Arc<dyn Handler> {
+        Arc::new(|_: Incoming| async {})
+    }
+
+    #[test]
+    fn names_that_are_allowed() {
+        let longest_label = format!("org.{}", "a".repeat(63));
+        let longest = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61));
+        assert_eq!(longest.len(), MAX_CHANNEL_TYPE_LENGTH);
+        for name in ["stream", "box", "org.example", "org.example.my-thing_2", &longest_label, &longest] {
+            assert_eq!(check_channel_type(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_allowed() {
+        let label_past = format!("org.{}", "a".repeat(64));
+        let past = format!("{}.{}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(62));
+        assert_eq!(past.len(), MAX_CHANNEL_TYPE_LENGTH + 1);
+        for name in [
+            "",
+            "thing",
+            "Stream",
+            ".",
+            "org.",
+            ".org",
+            "org..thing",
+            "org.Example",
+            "org.exa mple",
+            "org.exämple",
+            "org.example\n",
+            "org.a/b",
+            &label_past,
+            &past,
+        ] {
+            assert!(check_channel_type(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_handler_of_a_type_is_an_error_and_changes_nothing() {
+        let registry = Registry::new();
+        let first = noop();
+        registry.insert("org.example.thing", Arc::clone(&first)).unwrap();
+        let error = registry.insert("org.example.thing", noop()).unwrap_err();
+        assert_eq!(error, HandleError::Taken("org.example.thing".to_owned()));
+        let (_, found) = registry.find("org.example.thing").unwrap();
+        assert!(Arc::ptr_eq(&found, &first));
+    }
+
+    #[test]
+    fn a_name_that_is_not_allowed_gets_no_handler() {
+        let error = Registry::new().insert("thing", noop()).unwrap_err();
+        assert!(matches!(error, HandleError::InvalidType { name, .. } if name == "thing"));
+    }
+
+    struct Retiring(Arc<AtomicBool>);
+
+    impl Handler for Retiring {
+        fn handle(&self, _incoming: Incoming) -> BoxFuture<'static, ()> {
+            Box::pin(async {})
+        }
+
+        fn is_retired(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_retired_handler_is_not_found_and_gives_its_place_up() {
+        let registry = Registry::new();
+        let retired = Arc::new(AtomicBool::new(false));
+        registry.insert("stream", Arc::new(Retiring(Arc::clone(&retired)))).unwrap();
+        assert_eq!(registry.channel_types(), [Arc::from("stream")]);
+        retired.store(true, Ordering::Relaxed);
+        assert!(registry.find("stream").is_none());
+        assert!(registry.channel_types().is_empty());
+        registry.insert("stream", noop()).unwrap();
+        assert!(registry.find("stream").is_some());
+    }
+
+    #[test]
+    fn an_open_message_of_the_other_kind_or_over_its_size_is_not_sent() {
+        let open = Open::reliable("org.example.thing");
+        assert_eq!(check_open(&open, ChannelKind::Reliable), Ok(()));
+        assert_eq!(
+            check_open(&open, ChannelKind::Unreliable),
+            Err(OpenError::WrongKind(ChannelKind::Reliable))
+        );
+        let overhead = open.clone().with_body(vec![0; 60_000]).encoded_length() - 60_000;
+        let max = telemesh_wire::limits::MAX_OPEN_LENGTH - overhead;
+        assert_eq!(check_open(&open.clone().with_body(vec![0; max]), ChannelKind::Reliable), Ok(()));
+        assert!(matches!(
+            check_open(&open.with_body(vec![0; max + 1]), ChannelKind::Reliable),
+            Err(OpenError::Invalid(_))
+        ));
+    }
+}
