@@ -45,6 +45,12 @@ pub enum KeySetError {
         /// The cipher set with two keys.
         csid: CipherSetId,
     },
+    /// A key is used for two cipher sets, which Noise forbids.
+    #[error("cipher set {csid} has the key of another cipher set")]
+    Reused {
+        /// The higher of the two cipher sets.
+        csid: CipherSetId,
+    },
 }
 
 impl KeySet {
@@ -57,11 +63,11 @@ impl KeySet {
 
     /// The key set made of these secrets, in any order.
     ///
-    /// For an endpoint with one cipher set only, or with keys from elsewhere. Do not use one secret for two sets.
+    /// For an endpoint with one cipher set only, or with keys from elsewhere.
     ///
     /// # Errors
     ///
-    /// [`KeySetError`] when there is no key, an unknown cipher set, or two keys for one set.
+    /// [`KeySetError`] when there is no key, an unknown cipher set, two keys for one set or one key for two.
     pub fn from_secrets(
         secrets: impl IntoIterator<Item = (CipherSetId, SecretKey)>,
     ) -> Result<Self, KeySetError> {
@@ -73,6 +79,9 @@ impl KeySet {
             let csid = *csid;
             if !KNOWN_CIPHER_SETS.contains(&csid) {
                 return Err(KeySetError::UnknownCipherSet { csid });
+            }
+            if public.iter().any(|other| other.key() == Some(secret.public())) {
+                return Err(KeySetError::Reused { csid });
             }
             // The length is right and there are fewer known sets than `PublicKeys` holds, so it refuses only a repetition.
             public.insert_key(csid, secret.public()).map_err(|_| KeySetError::Duplicate { csid })?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use curve25519_dalek::MontgomeryPoint;
+use curve25519_dalek::scalar::clamp_integer;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -26,13 +27,15 @@ impl SecretKey {
         Self::from_bytes(&bytes)
     }
 
-    /// The key made of these 32 bytes. Any 32 bytes are a secret key; the clamping of RFC 7748 happens in use.
+    /// The key made of these 32 bytes. Any 32 bytes will do: five of the bits are set as RFC 7748 section 5 says.
     ///
     /// The caller overwrites its own copy.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        // Multiplication of the base point goes through precomputed tables, about three times as fast as the ladder.
-        Self { bytes: *bytes, public: MontgomeryPoint::mul_base_clamped(*bytes).to_bytes() }
+        // Kept clamped, so that one key is one sequence of bytes in a key file.
+        let bytes = clamp_integer(*bytes);
+        // Multiples of the base point come from precomputed tables, which is faster than the ladder that `agree` needs.
+        Self { bytes, public: MontgomeryPoint::mul_base_clamped(bytes).to_bytes() }
     }
 
     /// The public key, 32 bytes.
@@ -56,7 +59,7 @@ impl SecretKey {
         if bool::from(shared.0.ct_eq(&[0; 32])) { Err(LowOrderPoint) } else { Ok(shared) }
     }
 
-    /// The secret itself, for the key file.
+    /// The secret itself, clamped, for the key file.
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.bytes
     }

@@ -15,6 +15,10 @@ use zeroize::Zeroizing;
 use crate::text::MAX_TEXT_LENGTH;
 use crate::{KeySet, ParseKeysError};
 
+/// How often reading starts again because the file was replaced meanwhile. An honest writer needs longer to replace it
+/// once than a reader to open it, so the second attempt is rare and the last one a sign of mischief.
+const OPEN_ATTEMPTS: usize = 16;
+
 /// Why a key file was not read or not written, with the repair where there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -92,19 +96,26 @@ pub(crate) fn load(path: &Path) -> Result<KeySet, KeyFileError> {
         }
         Err(error) => return Err(failed("look at", directory)(error)),
     }
-    let Some(named) = look_at(path)? else {
-        return Err(KeyFileError::NotFound { path: path.to_owned() });
-    };
-    // Opening a pipe would wait for its writer, so what is there is looked at before as well as after it is opened.
-    let mut file = File::open(path).map_err(failed("open", path))?;
-    let opened = file.metadata().map_err(failed("look at", path))?;
-    if !permissions::is_same_file(&named, &opened) {
-        return Err(KeyFileError::NotAFile { path: path.to_owned() });
-    }
-    permissions::check_file(path, &opened)?;
-
+    let mut file = open(path)?;
     let bytes = read_limited(&mut file).map_err(failed("read", path))?;
     KeySet::from_bytes(&bytes).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+}
+
+/// Opens the key file, if it is a regular one that only its owner can read or change.
+///
+/// What is there is looked at before it is opened, since opening a pipe would wait for its writer, and again afterwards,
+/// since something else may have been put there in between.
+fn open(path: &Path) -> Result<File, KeyFileError> {
+    for _ in 0..OPEN_ATTEMPTS {
+        let named = look_at(path)?.ok_or_else(|| KeyFileError::NotFound { path: path.to_owned() })?;
+        let file = File::open(path).map_err(failed("open", path))?;
+        let opened = file.metadata().map_err(failed("look at", path))?;
+        if permissions::is_same_file(&named, &opened) {
+            permissions::check_file(path, &opened)?;
+            return Ok(file);
+        }
+    }
+    Err(failed("open", path)(io::Error::other("it is replaced again and again")))
 }
 
 /// Reads the key file, or makes it with new keys. Whoever holds the lock first makes them, the others read them.

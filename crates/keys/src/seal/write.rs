@@ -70,7 +70,7 @@ pub fn seal<R: CryptoRng + ?Sized>(
 }
 
 /// The payload of the first Noise message: the header and as much of the plaintext as fits; and the rest of it.
-fn first_payload<'a>(
+pub(super) fn first_payload<'a>(
     claimed: u32,
     sender: &PublicKeys,
     plaintext: &'a [u8],
