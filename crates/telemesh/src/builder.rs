@@ -1,0 +1,114 @@
+//! Building an endpoint with everything plugged in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemesh_channel::{HandleError, Handler};
+use telemesh_keys::KeySet;
+use telemesh_mesh::{Mesh, MeshBuilder, PeerStore};
+use telemesh_transport::Transport;
+
+/// Why an endpoint could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// A socket could not be opened at this address.
+    #[error("cannot listen on udp:{address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// No socket could be opened at all.
+    #[error("cannot open a udp socket")]
+    Socket(#[source] io::Error),
+    /// Something else.
+    #[error(transparent)]
+    Mesh(#[from] telemesh_mesh::CreateError),
+}
+
+/// Collects what an endpoint needs beyond its keys. See [`builder`](crate::builder).
+#[derive(Debug)]
+pub struct Builder {
+    mesh: MeshBuilder,
+    listen: Vec<SocketAddr>,
+    /// Whether a transport was given, so that none is added.
+    transports: bool,
+}
+
+impl Builder {
+    pub(crate) fn new(keys: KeySet) -> Self {
+        Self { mesh: Mesh::builder(keys), listen: Vec::new(), transports: false }
+    }
+
+    /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
+    /// all interfaces, over IPv4 and IPv6.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Uses this transport; the default one is then not added.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.mesh = self.mesh.transport(transport);
+        self.transports = true;
+        self
+    }
+
+    /// Registers the one handler of a channel type.
+    ///
+    /// # Errors
+    /// [`HandleError`]: the name breaks the rules, or the type has a handler already.
+    pub fn handle(mut self, channel_type: &str, handler: impl Handler) -> Result<Self, HandleError> {
+        self.mesh = self.mesh.handle(channel_type, handler)?;
+        Ok(self)
+    }
+
+    /// Where to keep what must survive a restart. Default: in memory.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn PeerStore>) -> Self {
+        self.mesh = self.mesh.store(store);
+        self
+    }
+
+    /// How long channels wait for a link that went down. Default one minute.
+    #[must_use]
+    pub fn survive_down(mut self, time: Duration) -> Self {
+        self.mesh = self.mesh.survive_down(time);
+        self
+    }
+
+    /// Windows and packet sizes of reliable channels.
+    #[must_use]
+    pub fn engine(mut self, config: crate::EngineConfig) -> Self {
+        self.mesh = self.mesh.engine(config);
+        self
+    }
+
+    /// Starts the endpoint, in the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
+    pub async fn create(self) -> Result<Mesh, CreateError> {
+        let Self { mut mesh, listen, transports } = self;
+        #[cfg(feature = "udp")]
+        {
+            for address in &listen {
+                let udp = telemesh_udp::UdpTransport::bind(*address)
+                    .map_err(|error| CreateError::Listen { address: *address, error })?;
+                mesh = mesh.transport(udp);
+            }
+            if listen.is_empty() && !transports {
+                mesh = mesh.transport(telemesh_udp::UdpTransport::bind_default().map_err(CreateError::Socket)?);
+            }
+        }
+        Ok(mesh.create()?)
+    }
+}
