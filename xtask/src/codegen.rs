@@ -2,6 +2,9 @@
 //! `src/generated/mod.rs`, so that nobody who builds telemesh needs a protobuf compiler or a build script.
 //! It does not decide what the messages mean; the checked types next to the generated code do that.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
@@ -10,20 +13,25 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::workspace;
+
 /// Writes the generated code of all crates, or, with `check`, only compares it with what is checked in.
 ///
 /// # Errors
 /// When a .proto file does not compile, rustfmt fails, a file cannot be read or written, or, with `check`,
 /// when any generated file is missing or not what its .proto files give today.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let root = workspace_root()?;
-    let crates = crates_with_protos(&root)?;
+    run_in(&workspace::root()?, check)
+}
+
+fn run_in(root: &Path, check: bool) -> Result<()> {
+    let crates = crates_with_protos(root)?;
     ensure!(!crates.is_empty(), "no crate below {} has a proto folder", root.join("crates").display());
     let mut stale = Vec::new();
     for folder in crates {
         let target = folder.join(TARGET);
-        let shown = target.strip_prefix(&root).unwrap_or(&target).display().to_string();
-        let wanted = rustfmt(&root, &generate(&folder)?).with_context(|| format!("formatting {shown}"))?;
+        let shown = target.strip_prefix(root).unwrap_or(&target).display().to_string();
+        let wanted = rustfmt(root, &generate(&folder)?).with_context(|| format!("formatting {shown}"))?;
         let current = fs::read_to_string(&target).unwrap_or_default();
         if current == wanted {
             println!("codegen: {shown} is up to date");
@@ -41,11 +49,6 @@ pub(crate) fn run(check: bool) -> Result<()> {
         bail!("generated code is not up to date: {}; run `cargo xtask codegen`", stale.join(", "));
     }
     Ok(())
-}
-
-fn workspace_root() -> Result<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(own.parent().context("xtask has no parent folder")?.to_path_buf())
 }
 
 /// Crates are one or two levels below `crates/`.
