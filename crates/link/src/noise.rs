@@ -38,6 +38,9 @@ pub(crate) enum Prologue {
     Link,
     /// A renewal inside the session with these indexes: of the end that renews, and of the other.
     Renew { initiator_index: u32, responder_index: u32 },
+    /// That of published test vectors.
+    #[cfg(test)]
+    Vector(&'static [u8]),
 }
 
 impl Prologue {
@@ -45,6 +48,8 @@ impl Prologue {
         let label = match self {
             Self::Link => LINK_LABEL,
             Self::Renew { .. } => RENEW_LABEL,
+            #[cfg(test)]
+            Self::Vector(prologue) => return prologue.to_vec(),
         };
         let mut bytes = label.to_vec();
         bytes.push(csid.number());

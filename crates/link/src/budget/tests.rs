@@ -1,1 +1,56 @@
-//! Tests of `budget`.
+//! Tests of the probe budget.
+
+use super::*;
+
+fn start() -> Instant {
+    #[allow(clippy::disallowed_methods, reason = "virtual time has to start from some instant")]
+    Instant::now()
+}
+
+fn udp(text: &str) -> PathAddress {
+    PathAddress::Udp(text.parse().unwrap())
+}
+
+#[test]
+fn one_prefix_gets_its_burst_and_then_ten_a_second() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let taken = |at, count: u32| (0..count).filter(|_| budget.take(at, &udp("192.0.2.7:1"))).count();
+    assert_eq!(taken(now, 100), 30);
+    assert_eq!(taken(now + Duration::from_secs(1), 100), 10);
+    assert_eq!(taken(now + Duration::from_secs(60), 100), 30);
+}
+
+#[test]
+fn links_share_a_budget_and_prefixes_do_not() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let other_link = budget.clone();
+    for host in 0..30 {
+        assert!(budget.take(now, &udp(&format!("192.0.2.{host}:1"))));
+    }
+    assert!(!other_link.take(now, &udp("192.0.2.99:1")));
+    assert!(!other_link.take(now, &udp("[::ffff:192.0.2.99]:1")), "mapped IPv4 is IPv4");
+    assert!(other_link.take(now, &udp("192.0.3.99:1")));
+    assert!(other_link.take(now, &udp("[2001:db8::1]:1")));
+}
+
+#[test]
+fn an_ipv6_site_is_one_prefix() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let taken =
+        (0..100u16).filter(|host| budget.take(now, &udp(&format!("[2001:db8:1:{host:x}::1]:1")))).count();
+    assert_eq!(taken, 30);
+    assert!(budget.take(now, &udp("[2001:db8:2::1]:1")));
+}
+
+#[test]
+fn the_number_of_remembered_prefixes_is_bounded() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let prefix = |number: usize| udp(&format!("10.{}.{}.1:1", number / 256, number % 256));
+    for number in 0..MAX_PREFIXES {
+        assert!(budget.take(now, &prefix(number)));
+    }
+    assert!(!budget.take(now, &prefix(MAX_PREFIXES)), "all are busy");
+    assert!(budget.take(now, &prefix(0)), "a known one still has its budget");
+    assert!(budget.take(now + Duration::from_secs(1), &prefix(MAX_PREFIXES)), "idle ones are forgotten");
+    assert!(budget.buckets.lock().unwrap().len() <= MAX_PREFIXES);
+}

@@ -174,11 +174,15 @@ impl Link {
 
     /// Starts an attempt unless one is going on, or something is missing.
     pub(super) fn start_attempt(&mut self, now: Instant) {
-        if self.connecting.attempt.is_some() || self.missing().is_some() {
+        if self.connecting.attempt.is_some() {
+            return;
+        }
+        self.connecting.retry_at = None;
+        if self.missing().is_some() {
+            // Whatever is missing wakes the link when it comes.
             return;
         }
         self.connecting.sent = 0;
-        self.connecting.retry_at = None;
         self.connecting.attempt = Some(Attempt { started: now, rounds: 0, next: Some(now) });
     }
 
@@ -186,7 +190,7 @@ impl Link {
     pub(super) fn run_attempt(&mut self, now: Instant, wall: u64) {
         if self.status.up && self.paths.unheard_since().is_none() {
             // It was started because nothing was heard, and something is heard again.
-            self.connecting.attempt = None;
+            self.connecting.succeeded();
             return;
         }
         if self.connecting.wanted && !self.status.up && self.connecting.retry_at.is_none_or(|at| at <= now) {

@@ -511,6 +511,12 @@ impl Link {
         self.wake_at(now);
     }
 
+    /// Receiver indexes of the current session: ours and the peer's.
+    #[cfg(test)]
+    pub(crate) fn current_session_for_test(&self) -> (u32, u32) {
+        self.sessions.current().map(|session| (session.ids.local_index, session.ids.remote_index)).unwrap()
+    }
+
     fn remember_ping(&mut self, id: PingId, token: [u8; 8]) {
         if self.queues.pings.len() >= MAX_PINGS {
             self.queues.pings.remove(0);
