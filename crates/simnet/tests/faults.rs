@@ -131,8 +131,9 @@ fn corruption_flips_exactly_one_bit_anywhere() {
     let mut flipped_bytes = [0u32; 10];
     let mut corrupted = 0;
     for _ in 0..1_000 {
-        pair.network.send(pair.network.time(), pair.at_a, addr(B), &[0; 10]).unwrap();
-        let payload = pair.network.deliver(pair.network.time()).unwrap().payload;
+        pair.network.send(pair.network.time(), pair.at_a, addr(B), &[0b0110_1001; 10]).unwrap();
+        let mut payload = pair.network.deliver(pair.network.time()).unwrap().payload;
+        payload.iter_mut().for_each(|byte| *byte ^= 0b0110_1001);
         let ones: u32 = payload.iter().map(|byte| byte.count_ones()).sum();
         assert!(ones <= 1);
         corrupted += u64::from(ones);
@@ -169,6 +170,21 @@ fn a_rate_spaces_datagrams_and_a_full_queue_drops_them() {
     let counts = pair.network.counts();
     assert_eq!((counts.queued, counts.dropped(DropReason::QueueFull)), (9, 5));
     assert_back_to_perfect(&mut pair);
+}
+
+#[test]
+fn a_rate_that_was_off_meanwhile_begins_with_an_empty_queue() {
+    let mut pair = pair();
+    let slow = Conditions::new().rate(1_000, 2_000);
+    let now = pair.network.time();
+    for conditions in [slow, Conditions::new(), slow] {
+        pair.network.set_conditions(Scope::Everywhere, conditions);
+        for _ in 0..2 {
+            pair.network.send(now, pair.at_a, addr(B), &[0; 972]).unwrap();
+        }
+    }
+    assert_eq!(pair.network.counts().dropped(DropReason::QueueFull), 0);
+    assert_eq!(pair.network.counts().queued, 2, "one in each slow phase");
 }
 
 #[test]

@@ -386,6 +386,29 @@ fn a_nat_without_an_address_of_a_family_is_its_firewall() {
 }
 
 #[test]
+fn a_firewall_keeps_the_port_towards_everybody_whatever_its_kind() {
+    let mut network = Network::new(1);
+    let nat = network.add_nat(Realm::INTERNET, [], NatConfig::symmetric()).unwrap();
+    let (_, inside) = host(&mut network, nat.inside(), "192.0.2.10");
+    let (_, server) = host(&mut network, Realm::INTERNET, "192.0.2.1");
+    host(&mut network, Realm::INTERNET, "192.0.2.2");
+    for to in [SERVER, OTHER_SERVER] {
+        assert_eq!(try_send(&mut network, inside, addr(to)), Ok(addr("192.0.2.10:5000")));
+    }
+    assert!(try_send(&mut network, server, addr("192.0.2.10:5000")).is_ok(), "still permitted");
+}
+
+#[test]
+fn a_datagram_taken_out_late_meets_the_nat_as_it_was_on_arrival() {
+    let mut lab = lab(NatConfig::full_cone().mapping_timeout(30 * SECOND));
+    let seen = lab.out(SERVER);
+    lab.network.set_conditions(Scope::Everywhere, Conditions::new().delay(29 * SECOND));
+    lab.network.send(lab.network.time(), lab.server, seen, b"x").unwrap();
+    let delivery = lab.network.deliver(60 * SECOND).unwrap();
+    assert_eq!((delivery.socket, delivery.at), (lab.inside, 29 * SECOND));
+}
+
+#[test]
 fn a_network_that_passes_one_port_only_drops_the_rest() {
     let mut lab = lab(NatConfig::full_cone().egress_ports([443, 5001]));
     lab.out(SERVER_OTHER_PORT);

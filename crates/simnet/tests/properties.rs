@@ -334,6 +334,52 @@ fn one_flow_does_not_change_the_fate_of_another() {
 }
 
 #[test]
+fn two_flows_have_fates_of_their_own() {
+    let mut pair = pair();
+    pair.network.set_conditions(Scope::Everywhere, Conditions::new().loss(0.5));
+    let mut differs = false;
+    for _ in 0..100 {
+        let there = common::try_send(&mut pair.network, pair.at_a, addr(B)).is_ok();
+        let back = common::try_send(&mut pair.network, pair.at_b, addr(common::A)).is_ok();
+        differs |= there != back;
+    }
+    assert!(differs);
+}
+
+#[test]
+fn the_trace_tells_times_and_ends_apart() {
+    let run = |at, conditions| {
+        let mut pair = pair();
+        pair.network.set_conditions(Scope::Everywhere, conditions);
+        pair.network.send(at, pair.at_a, addr(B), &[0; 100]).unwrap();
+        common::drain(&mut pair.network);
+        pair.network.trace_hash()
+    };
+    let hashes = [
+        run(ms(1), Conditions::new()),
+        run(ms(2), Conditions::new()),
+        run(ms(1), Conditions::new().delay(ms(1))),
+        run(ms(1), Conditions::new().loss(1.0)),
+        run(ms(1), Conditions::new().mtu(100)),
+        run(ms(1), Conditions::new().corrupt(1.0)),
+    ];
+    let different: std::collections::BTreeSet<_> = hashes.iter().collect();
+    assert_eq!(different.len(), hashes.len());
+    assert_eq!(hashes[0], run(ms(1), Conditions::new()));
+}
+
+#[test]
+fn memory_given_back_does_not_show_in_later_datagrams() {
+    let mut pair = pair();
+    for payload in [&b"a long one"[..], b"short", b"", b"longer again"] {
+        pair.network.send(pair.network.time(), pair.at_a, addr(B), payload).unwrap();
+        let delivery = pair.network.deliver(pair.network.time()).unwrap();
+        assert_eq!(delivery.payload, payload);
+        pair.network.recycle(delivery.payload);
+    }
+}
+
+#[test]
 fn the_events_kept_are_the_last_ones_and_tell_the_story() {
     let mut pair = pair();
     pair.network.keep_events(3);

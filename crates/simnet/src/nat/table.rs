@@ -305,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn after_a_reboot_an_old_mapping_does_not_evict_who_has_its_port_now() {
+        let mut nat = nat(NatConfig::full_cone().port_choice(PortChoice::Sequential));
+        let to = Translation::To(EXTERNAL);
+        let first = nat.outbound(0, inside(1), to, remote(1)).unwrap();
+        nat.forget_all();
+        assert_eq!(nat.outbound(0, inside(2), to, remote(1)), Ok(first));
+        assert_ne!(nat.outbound(0, inside(1), to, remote(1)), Ok(first));
+        assert_eq!(nat.inbound(0, first, remote(1)), Ok(inside(2)));
+    }
+
+    #[test]
     fn sequential_ports_go_around_the_range_and_skip_what_is_taken() {
         let mut nat = nat(NatConfig::full_cone().port_choice(PortChoice::Sequential).ports(10..=12));
         let mut port = |now, from| {
