@@ -158,6 +158,18 @@ fn what_is_not_a_file_is_refused() {
 }
 
 #[test]
+fn a_file_is_only_the_same_as_itself() {
+    let (directory, path) = place();
+    let other = directory.path().join("other");
+    keys(1).save(&path).unwrap();
+    fs::copy(&path, &other).unwrap();
+    let seen = |path: &Path| fs::metadata(path).unwrap();
+    assert!(permissions::is_same_file(&seen(&path), &seen(&path)));
+    assert!(!permissions::is_same_file(&seen(&path), &seen(&other)));
+    assert!(!permissions::is_same_file(&seen(directory.path()), &seen(directory.path())), "not a file");
+}
+
+#[test]
 fn a_truncated_file_is_refused_and_never_replaced() {
     let (_directory, path) = place();
     keys(1).save(&path).unwrap();

@@ -145,3 +145,64 @@ impl Dh for X25519 {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What snow must not be able to do, whatever it asks for.
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn resolver(drawn: Option<[u8; 32]>) -> Resolver {
+        let secret = Arc::new(SecretKey::generate(&mut StdRng::seed_from_u64(1)));
+        Resolver { secret, drawn: drawn.map(Zeroizing::new) }
+    }
+
+    #[test]
+    fn drawn_randomness_is_given_once_and_never_in_part() {
+        let mut rng = resolver(Some([7; 32])).resolve_rng().unwrap();
+        let mut bytes = [0; 32];
+        assert_eq!(rng.try_fill_bytes(&mut bytes), Ok(()));
+        assert_eq!(bytes, [7; 32]);
+        assert_eq!(rng.try_fill_bytes(&mut bytes), Err(Error::Rng));
+
+        for length in [0, 31, 33] {
+            let mut rng = resolver(Some([7; 32])).resolve_rng().unwrap();
+            assert_eq!(rng.try_fill_bytes(&mut vec![0; length]), Err(Error::Rng), "{length} bytes");
+        }
+        let mut none = resolver(None).resolve_rng().unwrap();
+        assert_eq!(none.try_fill_bytes(&mut bytes), Err(Error::Rng));
+    }
+
+    #[test]
+    fn the_static_key_is_used_but_not_shown() {
+        let resolver = resolver(None);
+        let mut dh = resolver.resolve_dh(&DHChoice::Curve25519).unwrap();
+        let mut out = [0; 56];
+        assert_eq!(dh.dh(&[9; 56], &mut out), Err(Error::Dh), "no key yet");
+
+        dh.set(&STATIC_KEY);
+
+        assert_eq!(dh.pubkey(), resolver.secret.public());
+        assert_eq!(dh.privkey(), STATIC_KEY);
+        assert_eq!(dh.dh(&[9; 56], &mut out), Ok(()));
+        assert_eq!(out[..32], *resolver.secret.agree(&[9; 32]).unwrap().as_bytes());
+        assert_eq!(out[32..], [0; 24]);
+    }
+
+    #[test]
+    fn low_order_points_and_short_buffers_are_refused() {
+        let mut dh = resolver(None).resolve_dh(&DHChoice::Curve25519).unwrap();
+        dh.set(&STATIC_KEY);
+        assert_eq!(dh.dh(&[0; 32], &mut [0; 32]), Err(Error::Dh));
+        assert_eq!(dh.dh(&[9; 31], &mut [0; 32]), Err(Error::Dh));
+        assert_eq!(dh.dh(&[9; 32], &mut [0; 31]), Err(Error::Dh));
+    }
+
+    #[test]
+    fn only_x25519_is_there() {
+        assert!(resolver(None).resolve_dh(&DHChoice::Curve448).is_none());
+    }
+}

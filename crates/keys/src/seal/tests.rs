@@ -258,16 +258,29 @@ fn unknown_versions_and_cipher_sets_are_told_apart() {
     assert_eq!(open(&weak, &[1, 0x21, 0], b""), Err(OpenError::NoKey { csid: CS21 }));
 }
 
-/// Seals as a sender that lies: with this cipher set and key, and this as the first payload.
-fn forged(csid: CipherSetId, secret: &Arc<SecretKey>, recipient: &KeySet, payload: &[u8]) -> Vec<u8> {
+/// Seals as a sender that lies: with this cipher set and key, this as the first payload, and these as further parts.
+fn forged(
+    csid: CipherSetId,
+    secret: &Arc<SecretKey>,
+    recipient: &KeySet,
+    payload: &[u8],
+    parts: &[&[u8]],
+) -> Vec<u8> {
     let key: &[u8; 32] =
         recipient.public().key(csid).and_then(|key| key.try_into().ok()).expect("it has one");
     let prologue = prologue(recipient.hashname(), b"test");
     let mut rng = StdRng::seed_from_u64(7);
     let mut handshake = noise::sender(&mut rng, csid, secret, key, &prologue).expect("a valid key");
-    let mut message = vec![0; payload.len() + HANDSHAKE_OVERHEAD];
-    handshake.write_message(payload, &mut message).expect("it fits");
-    [&[VERSION, csid.number()], &message[..]].concat()
+    let mut sealed = vec![VERSION, csid.number()];
+    let mut buffer = vec![0; MAX_NOISE_MESSAGE];
+    let length = handshake.write_message(payload, &mut buffer).expect("it fits");
+    sealed.extend_from_slice(&buffer[..length]);
+    let mut transport = handshake.into_transport_mode().expect("one message is all there is");
+    for part in parts {
+        let length = transport.write_message(part, &mut buffer).expect("it fits");
+        sealed.extend_from_slice(&buffer[..length]);
+    }
+    sealed
 }
 
 /// The first payload that `keys` would write for the plaintext "hello".
@@ -280,7 +293,7 @@ fn a_sender_cannot_take_anothers_hashname_nor_a_weaker_set() {
     let (alice, bob, eve) = (keys(1), keys(2), keys(3));
     let opened = |csid, signer: &KeySet, claimed: &PublicKeys| {
         let secret = signer.secret(csid).expect("it has the key");
-        open(&bob, &forged(csid, secret, &bob, &payload(claimed)), b"test").map(|opened| opened.sender)
+        open(&bob, &forged(csid, secret, &bob, &payload(claimed), &[]), b"test").map(|opened| opened.sender)
     };
 
     assert_eq!(opened(CS21, &alice, alice.public()), Ok(alice.hashname()));
@@ -301,7 +314,7 @@ fn a_sender_cannot_take_anothers_hashname_nor_a_weaker_set() {
 fn malformed_headers_are_refused() {
     let (alice, bob) = (keys(1), keys(2));
     let secret = alice.secret(CS21).unwrap();
-    let opened = |payload: &[u8]| open(&bob, &forged(CS21, secret, &bob, payload), b"test");
+    let opened = |payload: &[u8]| open(&bob, &forged(CS21, secret, &bob, payload, &[]), b"test");
     let good = payload(alice.public());
     assert_eq!(opened(&good).unwrap().plaintext, b"hello");
 
@@ -328,6 +341,31 @@ fn malformed_headers_are_refused() {
     let many: Vec<Vec<u8>> = (0x21..0x2a).map(|csid| [&[csid][..], &entries[1][1..]].concat()).collect();
     let nine: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
     assert_eq!(with(&nine), Err(OpenError::NotAuthentic), "nine cipher sets");
+}
+
+#[test]
+fn a_plaintext_is_cut_in_one_way_only_and_has_an_end() {
+    let (alice, bob) = (keys(1), keys(2));
+    let secret = alice.secret(CS21).unwrap();
+    let first = vec![1; MAX_NOISE_MESSAGE - HANDSHAKE_OVERHEAD - (4 + 1 + 2 * 33)];
+    let part = vec![2; MAX_NOISE_MESSAGE - TAG_LENGTH];
+    let opened = |parts: &[&[u8]]| {
+        let length = first.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let (payload, _) = first_payload(u32::try_from(length).unwrap(), alice.public(), &first);
+        open(&bob, &forged(CS21, secret, &bob, &payload, parts), b"test").map(|opened| opened.plaintext.len())
+    };
+
+    assert_eq!(opened(&[&part, &[3]]), Ok(first.len() + part.len() + 1));
+    assert_eq!(opened(&[&[]]), Err(OpenError::NotAuthentic), "an empty part at the end");
+    assert_eq!(opened(&[&part[..100], &[3]]), Err(OpenError::NotAuthentic), "a small part before the end");
+
+    let whole = (MAX_PLAINTEXT - first.len()) / part.len();
+    let mut parts = vec![part.as_slice(); whole];
+    let last = MAX_PLAINTEXT - first.len() - whole * part.len();
+    parts.push(&part[..last]);
+    assert_eq!(opened(&parts), Ok(MAX_PLAINTEXT));
+    parts[whole] = &part[..last + 1];
+    assert_eq!(opened(&parts), Err(OpenError::NotAuthentic), "longer than the longest");
 }
 
 #[test]
