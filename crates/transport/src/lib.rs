@@ -34,3 +34,8 @@ pub use receive::{Arrival, BUFFER_SIZE, COPY_LIMIT, Datagrams, ReceiveBatch, Rec
 pub use telemesh_wire::PathAddress;
 pub use transmit::{Ecn, MAX_DATAGRAM, Transmit};
 pub use transport::Transport;
+
+// The README's code compiles and runs with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
