@@ -82,6 +82,8 @@ pub(crate) struct Path {
     answers: u32,
     /// When the probe on its way counts as unanswered, or when a dead path is tried again.
     pub(crate) probe_due: Option<Instant>,
+    /// Until then packets from it are no reason for another probe.
+    pub(crate) rests_until: Option<Instant>,
 }
 
 impl Path {
@@ -100,6 +102,7 @@ impl Path {
             unanswered: 0,
             answers: 0,
             probe_due: None,
+            rests_until: None,
         }
     }
 
@@ -145,6 +148,7 @@ impl Path {
         let wait =
             if self.state == PathState::Dead { dead_wait(self.unanswered) } else { self.suspect_after() };
         self.probe_due = Some(now + wait);
+        self.rests_until = self.probe_due;
     }
 
     /// Whether a probe is on its way and not overdue.
@@ -178,6 +182,7 @@ impl Path {
     pub(crate) fn forget_probes(&mut self) {
         self.probes = [None; 2];
         self.probe_due = None;
+        self.rests_until = None;
         self.unanswered = 0;
     }
 

@@ -135,8 +135,8 @@ impl Paths {
         }
     }
 
-    /// An authentic packet came from `from`.
-    pub(crate) fn on_heard(&mut self, now: Instant, from: &PathAddress) -> Source {
+    /// An authentic packet came from `from`; `data` says whether it was more than a probe or a keepalive.
+    pub(crate) fn on_heard(&mut self, now: Instant, from: &PathAddress, data: bool) -> Source {
         self.heard = Some(now);
         self.unheard_since = None;
         if let Some(active) = self.active_mut()
@@ -151,8 +151,10 @@ impl Paths {
         }
         let active_heard = self.active().and_then(|active| active.heard);
         let Some(path) = self.find(from) else { return Source::Unlisted };
-        // A run from this source starts anew whenever the path in use was heard in between.
-        if path.heard_since.is_none_or(|since| active_heard.is_some_and(|active| active >= since)) {
+        // A run from this source starts anew whenever the path in use was heard in between. That the peer keeps a spare
+        // path warm is no sign that it has moved there.
+        let counts = data || !path.was_proven();
+        if counts && path.heard_since.is_none_or(|since| active_heard.is_some_and(|active| active >= since)) {
             path.heard_since = Some(now);
         }
         path.on_heard(now);
@@ -168,7 +170,16 @@ impl Paths {
 
     /// Whether an authentic packet from this path should be followed by a probe to it.
     pub(crate) fn wants_probe(&self, now: Instant, address: &PathAddress) -> bool {
-        self.get(address).is_some_and(|path| path.state != PathState::Proven && !path.is_probing(now))
+        let rested = |path: &Path| path.rests_until.is_none_or(|until| until <= now);
+        self.get(address)
+            .is_some_and(|path| rested(path) && (path.state != PathState::Proven || self.moved_to(path)))
+    }
+
+    /// Whether the peer seems to have moved to this path: since it was first heard there, the one in use was silent.
+    pub(crate) fn moved_to(&self, path: &Path) -> bool {
+        let silent_since =
+            |since| self.active().is_some_and(|old| old.heard.is_none_or(|heard| heard < since));
+        path.origin == PathOrigin::Learned && path.heard_since.is_some_and(silent_since)
     }
 
     /// An answer to a probe came in. Returns the path that is proven by it, its round trip, and the move that follows.
@@ -181,7 +192,10 @@ impl Paths {
         let answered = |(index, path): (usize, &mut Path)| Some((index, path.answered(now, token)?));
         let (index, rtt) = self.list.iter_mut().enumerate().find_map(answered)?;
         let address = self.list.get(index)?.address;
-        Some((address, rtt, self.consider(index)))
+        // The peer must have been heard there before it was asked, or every answer would look like a move.
+        let asked = now.checked_sub(rtt);
+        let moved = self.list.get(index).is_some_and(|path| path.heard_since <= asked && self.moved_to(path));
+        Some((address, rtt, self.consider(index, moved)))
     }
 
     /// A handshake came back over this address, after `rtt` if that is known.
@@ -196,17 +210,17 @@ impl Paths {
         self.add(*address, PathOrigin::Learned);
         let index = self.position(address)?;
         self.list.get_mut(index)?.proven(now, rtt);
-        self.consider(index)
+        self.consider(index, false)
     }
 
-    /// Moves to a path that has just been proven, if it is to be preferred.
-    fn consider(&mut self, index: usize) -> Option<Change> {
+    /// Moves to a path that has just been proven, if the peer has moved there or it is to be preferred.
+    fn consider(&mut self, index: usize, moved: bool) -> Option<Change> {
         if self.active == Some(index) {
             return None;
         }
         let new = self.list.get(index)?;
         let old = self.active();
-        if !old.is_none_or(|old| is_preferred(new, old)) {
+        if !moved && !old.is_none_or(|old| is_preferred(new, old)) {
             return None;
         }
         let similar = old.is_some_and(|old| is_similar(new, old));
@@ -288,7 +302,7 @@ impl Paths {
                 path.probe_due = Some(now + dead_wait(path.unanswered));
             }
         }
-        for path in self.warm().filter(|path| path.state == PathState::Proven && !path.is_probing(now)) {
+        for path in self.warm().filter(|path| path.state == PathState::Proven && path.probe_due.is_none()) {
             if keepalive_at(path).is_none_or(|at| at <= now) && !due.contains(&path.address) {
                 due.push(path.address);
             }
@@ -318,7 +332,9 @@ impl Paths {
     /// When [`Paths::on_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let probes = self.list.iter().filter_map(|path| path.probe_due);
-        let keepalives = self.warm().filter(|path| path.state == PathState::Proven).filter_map(keepalive_at);
+        // While a probe is on its way, its answer or its deadline comes first.
+        let idle = |path: &&Path| path.state == PathState::Proven && path.probe_due.is_none();
+        let keepalives = self.warm().filter(idle).filter_map(keepalive_at);
         let proven = |path: &&Path| path.state == PathState::Proven;
         let silence = self.active().filter(proven).and_then(silent_at);
         probes.chain(keepalives).chain(silence).min()
@@ -328,12 +344,12 @@ impl Paths {
 /// A probe had no answer in time, or a dead path has rested long enough; returns whether to send another probe.
 fn probe_overdue(path: &mut Path, now: Instant, lost: bool) -> bool {
     path.probe_due = None;
-    if path.state == PathState::Candidate || (path.state == PathState::Dead && !lost) {
+    if path.state == PathState::Candidate {
         return false;
     }
     path.unanswered = path.unanswered.saturating_add(1);
     if path.state == PathState::Dead {
-        return true;
+        return lost;
     }
     if path.unanswered >= DEAD_AFTER_PROBES {
         path.state = PathState::Dead;
@@ -364,11 +380,6 @@ fn is_preferred(new: &Path, old: &Path) -> bool {
     let (direct, was_direct) = (is_direct(&new.address), is_direct(&old.address));
     if direct != was_direct {
         return direct;
-    }
-    // The peer has moved: since it was first heard from the new source, the old one has been silent.
-    let moved = new.heard_since.is_some_and(|since| old.heard.is_none_or(|heard| heard < since));
-    if moved && new.origin == PathOrigin::Learned {
-        return true;
     }
     // One quick answer may be luck.
     let (Some(rtt), Some(old_rtt), true) = (new.rtt(), old.rtt(), new.answers() >= 2) else { return false };

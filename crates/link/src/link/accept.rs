@@ -10,6 +10,7 @@ use crate::counters::DropReason;
 use crate::gate::Request;
 use crate::mac::Mac1Key;
 use crate::packet::{NOISE_2_SIZE, PAYLOAD_2_SIZE, Response};
+use crate::paths::Source;
 use crate::payload;
 use crate::record::PeerRecord;
 use crate::session::{Session, SessionIds};
@@ -110,11 +111,10 @@ impl Link {
     }
 
     /// An authentic packet came from this address: probe it if that could be of use.
-    pub(super) fn heard_from(&mut self, now: Instant, from: PathAddress) {
-        use crate::paths::Source;
-        let source = self.paths.on_heard(now, &from);
-        let in_use = self.paths.active().is_some_and(|active| active.address == from);
-        if in_use || source == Source::Unlisted {
+    pub(super) fn heard_from(&mut self, now: Instant, from: PathAddress, data: bool) {
+        let source = self.paths.on_heard(now, &from, data);
+        let in_use = self.paths.active().map(|active| active.address);
+        if in_use == Some(from) || source == Source::Unlisted {
             return;
         }
         if cfg!(feature = "danger-no-probe-check") {
@@ -122,6 +122,11 @@ impl Link {
             self.emit_change(change);
         }
         if self.paths.wants_probe(now, &from) {
+            // The path in use first: if it still works, its answer comes in time to keep the data there.
+            let moved = self.paths.get(&from).is_some_and(|path| self.paths.moved_to(path));
+            if let Some(active) = in_use.filter(|_| moved) {
+                self.queue_probe(now, active);
+            }
             self.queue_probe(now, from);
             self.wake_at(now);
         }

@@ -327,7 +327,7 @@ impl Link {
             self.observed(pending.to, address);
         }
         if from != pending.to {
-            self.heard_from(now, from);
+            self.heard_from(now, from, false);
         }
         Ok(())
     }

@@ -517,6 +517,20 @@ impl Link {
         self.sessions.current().map(|session| (session.ids.local_index, session.ids.remote_index)).unwrap()
     }
 
+    /// Pretends that the current session has sealed this many packets.
+    #[cfg(test)]
+    pub(crate) fn set_sealed_for_test(&mut self, sealed: u64) {
+        self.sessions.current_mut().unwrap().set_sealed(sealed);
+    }
+
+    /// A data packet with any plaintext, as a hostile but authenticated peer could send it.
+    #[cfg(test)]
+    pub(crate) fn seal_raw_for_test(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.sessions.current_mut().unwrap().seal(&[], plaintext, &mut out).unwrap();
+        out
+    }
+
     fn remember_ping(&mut self, id: PingId, token: [u8; 8]) {
         if self.queues.pings.len() >= MAX_PINGS {
             self.queues.pings.remove(0);

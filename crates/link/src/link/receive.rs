@@ -69,11 +69,13 @@ impl Link {
             Opened::Previous => self.sessions.heard_previous(now),
             Opened::Unconfirmed(place) => self.confirm(now, place),
         }
-        self.heard_from(now, from);
         let end = DATA_HEADER_SIZE + length;
         let plaintext = packet.get(DATA_HEADER_SIZE..end).unwrap_or_default();
-        let Some(&first) = plaintext.first() else { return Ok(Received::Nothing) };
-        match Inner::of(first).ok_or(DropReason::UnknownInner)? {
+        let inner = plaintext.first().map(|&first| Inner::of(first));
+        let data = matches!(inner, Some(Some(Inner::Engine | Inner::Message | Inner::Fragment)));
+        self.heard_from(now, from, data);
+        let Some(inner) = inner else { return Ok(Received::Nothing) };
+        match inner.ok_or(DropReason::UnknownInner)? {
             Inner::Engine => {
                 self.received_use(now);
                 Ok(Received::Engine(DATA_HEADER_SIZE..end))

@@ -68,6 +68,8 @@ pub(super) struct Node {
     pub(super) events: Vec<Event>,
     /// Payloads that came out of the link.
     pub(super) received: Vec<Vec<u8>>,
+    /// Initiations that a link took on.
+    pub(super) accepted: BTreeSet<Vec<u8>>,
     pub(super) gate_results: Vec<Result<(), DropReason>>,
     pub(super) link_drops: Vec<DropReason>,
     /// Microseconds that the node's wall clock is off.
@@ -129,6 +131,8 @@ pub(super) struct World {
     pub(super) log: Vec<Datagram>,
     /// Addresses to which nothing is delivered (and which nobody can be heard from).
     pub(super) blocked: BTreeSet<SocketAddr>,
+    /// Addresses to which nothing is delivered, but which can be heard from.
+    pub(super) deaf: BTreeSet<SocketAddr>,
     pub(super) random: StdRng,
     queue: BTreeMap<(Instant, u64), Datagram>,
     sequence: u64,
@@ -147,6 +151,7 @@ impl World {
             counts: FaultCounts::default(),
             log: Vec::new(),
             blocked: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             random: StdRng::seed_from_u64(seed),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -190,6 +195,7 @@ impl World {
             stored: BTreeMap::new(),
             events: Vec::new(),
             received: Vec::new(),
+            accepted: BTreeSet::new(),
             gate_results: Vec::new(),
             link_drops: Vec::new(),
             skew: 0,
@@ -274,7 +280,8 @@ impl World {
     pub(super) fn inject(&mut self, datagram: Datagram) {
         self.log.push(datagram.clone());
         let faults = self.faults.get(&network_of(datagram.to)).cloned().unwrap_or_default();
-        let blocked = self.blocked.contains(&datagram.to) || self.blocked.contains(&datagram.from);
+        let deaf = self.deaf.contains(&datagram.to);
+        let blocked = deaf || self.blocked.contains(&datagram.to) || self.blocked.contains(&datagram.from);
         if faults.dead || blocked || self.chance(faults.loss) {
             self.counts.lost += 1;
             return;
@@ -365,11 +372,18 @@ impl World {
             self.nodes.iter().enumerate().map(|(place, node)| (node.identity.hashname(), place)).collect();
         let node = &mut self.nodes[place];
         if classify(&datagram.bytes) == Ok(PacketKind::Initiation) {
+            let original = datagram.bytes.clone();
             let request = node.gate.handle_initiation(now, from, &mut datagram.bytes);
             let result = request.and_then(|request| {
                 let link = peers.get(&request.claim().hashname).and_then(|peer| node.links.get_mut(peer));
                 match link {
-                    Some(link) if node.accepts => request.accept(link, now, wall),
+                    Some(link) if node.accepts => {
+                        let accepted = request.accept(link, now, wall);
+                        if accepted.is_ok() {
+                            node.accepted.insert(original);
+                        }
+                        accepted
+                    }
                     _ => {
                         request.ignore();
                         Ok(())
