@@ -1,1 +1,30 @@
-//! Pairs and groups of meshes on a simulated network.
+//! Meshes on a simulated network, under virtual time: what the whole stack is tested with.
+//!
+//! A [`World`] runs in one thread of a paused tokio runtime. It has a `telemesh-simnet` network, on which real meshes run
+//! with real handshakes, engines and channels; only sockets, clocks and randomness are simulated. One seed decides
+//! everything, so a failing seed fails again.
+//!
+//! ```
+//! use telemesh_testkit::World;
+//!
+//! World::run(7, |world| async move {
+//!     let alice = world.node("alice");
+//!     let bob = world.node("bob");
+//!     let link = world.link(&alice, &bob).await;
+//!     assert!(link.state().is_up());
+//! });
+//! ```
+
+mod clock;
+mod node;
+mod transfer;
+mod transport;
+mod world;
+
+pub use clock::SkewedClock;
+pub use node::Node;
+pub use transfer::{TRANSFER, Tally, serve, transfer};
+pub use transport::{SimNetwork, SimTransport};
+pub use world::World;
+
+pub use telemesh_simnet as simnet;

@@ -1,0 +1,139 @@
+//! One endpoint of a world: a host, keys, and a mesh that can crash and start again.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use telemesh_hashname::Hashname;
+use telemesh_keys::KeySet;
+use telemesh_mesh::{LinkInfo, MemoryStore, Mesh, PathAddress};
+use telemesh_simnet::HostId;
+
+use crate::clock::SkewedClock;
+use crate::transport::{SimNetwork, SimTransport};
+
+/// See the module's page.
+pub struct Node {
+    name: String,
+    network: SimNetwork,
+    host: HostId,
+    key_seed: [u8; 32],
+    clock: SkewedClock,
+    store: Arc<MemoryStore>,
+    state: Mutex<State>,
+}
+
+struct State {
+    mesh: Option<Mesh>,
+    address: IpAddr,
+    /// Every start is another incarnation.
+    starts: u8,
+}
+
+impl Node {
+    pub(crate) fn new(
+        name: &str,
+        network: SimNetwork,
+        host: HostId,
+        address: IpAddr,
+        key_seed: [u8; 32],
+        clock: SkewedClock,
+    ) -> Self {
+        let node = Self {
+            name: name.to_owned(),
+            network,
+            host,
+            key_seed,
+            clock,
+            store: Arc::default(),
+            state: Mutex::new(State { mesh: None, address, starts: 0 }),
+        };
+        node.start();
+        node
+    }
+
+    /// The node's keys, which are the same after every start.
+    pub fn keys(&self) -> KeySet {
+        KeySet::generate(&mut StdRng::from_seed(self.key_seed))
+    }
+
+    /// The running mesh.
+    ///
+    /// # Panics
+    /// While the node is crashed.
+    #[allow(clippy::expect_used, reason = "a test that uses a crashed node is wrong")]
+    pub fn mesh(&self) -> Mesh {
+        self.state.lock().mesh.clone().expect("the node is running")
+    }
+
+    /// Who this is.
+    pub fn hashname(&self) -> Hashname {
+        self.keys().hashname()
+    }
+
+    /// The host in the simulated network.
+    pub fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// The node's wall clock.
+    pub fn clock(&self) -> &SkewedClock {
+        &self.clock
+    }
+
+    /// What another node needs to link to this one.
+    pub fn info(&self) -> LinkInfo {
+        self.mesh().link_info()
+    }
+
+    /// The addresses at which its socket is reached now.
+    pub fn addresses(&self) -> Vec<PathAddress> {
+        self.mesh().addresses()
+    }
+
+    /// Ends the mesh without a word to anybody, as a power cut would. What the store holds stays.
+    pub fn crash(&self) {
+        self.state.lock().mesh = None;
+    }
+
+    /// Starts the mesh, as a new process with the same keys and the same store.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn start(&self) -> Mesh {
+        let mut state = self.state.lock();
+        state.starts += 1;
+        let mut seed = self.key_seed;
+        seed[0] ^= state.starts;
+        let mesh = Mesh::builder(self.keys())
+            .transport(SimTransport::bind(&self.network, self.host))
+            .store(self.store.clone())
+            .clock(self.clock.clone())
+            .danger_seed(seed)
+            .create()
+            .expect("a simulated mesh starts");
+        state.mesh = Some(mesh.clone());
+        mesh
+    }
+
+    /// Moves the host to another address, as a change of network does.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    #[allow(clippy::expect_used, reason = "a test that moves to a taken address is wrong")]
+    pub fn move_to(&self, address: IpAddr) {
+        let mut state = self.state.lock();
+        let old = std::mem::replace(&mut state.address, address);
+        self.network.with(|network| network.change_address(self.host, old, address)).expect("the address is free");
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).field("hashname", &self.hashname()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,229 @@
+//! A simulated network as a transport: datagrams go into the simulation, and a task brings out what has arrived.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use telemesh_simnet::{HostId, Network, SocketId};
+use telemesh_transport::{ReceiveBatch, Received, SendError, Transmit, Transport};
+use telemesh_wire::PathAddress;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// A simulated network that runs on tokio's (paused) time. Clones are the same network.
+#[derive(Clone)]
+pub struct SimNetwork {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something was sent that may arrive before what the pump waits for.
+    sent: Notify,
+    started: Instant,
+}
+
+struct State {
+    network: Network,
+    inboxes: BTreeMap<SocketId, Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    packets: VecDeque<(SocketAddr, BytesMut)>,
+    reader: Option<Waker>,
+}
+
+/// Datagrams that a socket holds unread, like a socket's receive buffer.
+const INBOX: usize = 512;
+
+impl SimNetwork {
+    /// Wraps a network and starts the task that delivers.
+    pub(crate) fn start(seed: u64, started: Instant) -> Self {
+        let state = State { network: Network::new(seed), inboxes: BTreeMap::new() };
+        let this = Self { shared: Arc::new(Shared { state: Mutex::new(state), sent: Notify::new(), started }) };
+        tokio::spawn(this.clone().pump());
+        this
+    }
+
+    /// Looks at the simulation or changes it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Network) -> T) -> T {
+        act(&mut self.shared.state.lock().network)
+    }
+
+    async fn pump(self) {
+        loop {
+            let next = self.shared.state.lock().network.next_delivery_at();
+            let sleep = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(self.shared.started + at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.shared.sent.notified() => {}
+                () = sleep => self.deliver(),
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
+    fn deliver(&self) {
+        let now = self.now();
+        let mut wakers = Vec::new();
+        let mut state = self.shared.state.lock();
+        while let Some(delivery) = state.network.deliver(now) {
+            if let Some(inbox) = state.inboxes.get_mut(&delivery.socket) {
+                if inbox.packets.len() < INBOX {
+                    inbox.packets.push_back((delivery.from, BytesMut::from(&delivery.payload[..])));
+                }
+                wakers.extend(inbox.reader.take());
+            }
+            state.network.recycle(delivery.payload);
+        }
+        drop(state);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    fn bind(&self, host: HostId, address: SocketAddr) -> io::Result<SocketId> {
+        let mut state = self.shared.state.lock();
+        let socket = state.network.bind(host, address).map_err(io::Error::other)?;
+        state.inboxes.insert(socket, Inbox::default());
+        Ok(socket)
+    }
+
+    fn unbind(&self, socket: SocketId) {
+        let mut state = self.shared.state.lock();
+        state.network.unbind(socket);
+        if let Some(reader) = state.inboxes.remove(&socket).and_then(|inbox| inbox.reader) {
+            reader.wake();
+        }
+    }
+}
+
+impl fmt::Debug for SimNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimNetwork")
+    }
+}
+
+/// One socket of one host as a transport.
+#[derive(Debug)]
+pub struct SimTransport {
+    network: SimNetwork,
+    host: HostId,
+    /// The host's addresses may change; the socket listens on all of them.
+    socket: Mutex<SocketId>,
+    reader: Mutex<Option<Waker>>,
+}
+
+impl SimTransport {
+    /// Binds a free port on all addresses of a host.
+    ///
+    /// # Panics
+    /// When the host has no free port.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn bind(network: &SimNetwork, host: HostId) -> Self {
+        let socket = network.bind(host, ANY).expect("a simulated host has free ports");
+        Self { network: network.clone(), host, socket: Mutex::new(socket), reader: Mutex::default() }
+    }
+
+    /// The addresses under which the socket is reached, without a NAT.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let socket = *self.socket.lock();
+        self.network.with(|network| {
+            let port = network.local_address(socket).map_or(0, |address| address.port());
+            network.addresses(self.host).map(|ip| SocketAddr::new(ip, port)).collect()
+        })
+    }
+
+    /// Sends one datagram as it is, for tests that play a stranger.
+    pub fn send(&self, to: SocketAddr, payload: &[u8]) {
+        let now = self.network.now();
+        let socket = *self.socket.lock();
+        // A destination without a route is a datagram that is lost.
+        let _ = self.network.with(|network| network.send(now, socket, to, payload));
+        self.network.shared.sent.notify_one();
+    }
+
+    /// Datagrams that have arrived and nobody has read.
+    pub fn unread(&self) -> usize {
+        let socket = *self.socket.lock();
+        self.network.shared.state.lock().inboxes.get(&socket).map_or(0, |inbox| inbox.packets.len())
+    }
+}
+
+/// All addresses of a host, and a port that it chooses.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+impl Transport for SimTransport {
+    fn carries(&self, address: &PathAddress) -> bool {
+        matches!(address, PathAddress::Udp(_))
+    }
+
+    fn local_addresses(&self) -> Vec<PathAddress> {
+        self.addresses().into_iter().map(PathAddress::Udp).collect()
+    }
+
+    fn max_send_segments(&self) -> usize {
+        16
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> Result<(), SendError> {
+        let PathAddress::Udp(to) = transmit.destination else { return Err(SendError::UnusableAddress) };
+        for datagram in transmit.datagrams() {
+            self.send(to, datagram);
+        }
+        Ok(())
+    }
+
+    fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<io::Result<()>> {
+        *self.reader.lock() = Some(cx.waker().clone());
+        let socket = *self.socket.lock();
+        let mut state = self.network.shared.state.lock();
+        let Some(inbox) = state.inboxes.get_mut(&socket) else { return Poll::Pending };
+        while batch.room() > 0 {
+            let Some((from, contents)) = inbox.packets.pop_front() else { break };
+            let stride = contents.len();
+            // There is room, so it is taken.
+            let _ = batch.push(Received { source: PathAddress::Udp(from), stride, ecn: None, contents });
+        }
+        if batch.is_empty() {
+            inbox.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn rebind(&self) -> io::Result<()> {
+        let socket = self.network.bind(self.host, ANY)?;
+        let old = std::mem::replace(&mut *self.socket.lock(), socket);
+        self.network.unbind(old);
+        if let Some(reader) = self.reader.lock().take() {
+            reader.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SimTransport {
+    fn drop(&mut self) {
+        self.network.unbind(*self.socket.lock());
+    }
+}

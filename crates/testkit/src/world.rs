@@ -1,0 +1,102 @@
+//! A simulated world: the network, virtual time, and the nodes in it.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use telemesh_mesh::Link;
+use telemesh_simnet::{Conditions, Network, Realm, Scope};
+use tokio::time::Instant;
+
+use crate::clock::SkewedClock;
+use crate::node::Node;
+use crate::transport::{SimNetwork, SimTransport};
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct World {
+    network: SimNetwork,
+    started: Instant,
+    rng: Mutex<StdRng>,
+    hosts: Mutex<u16>,
+}
+
+impl World {
+    /// Runs `scenario` in a world of its own, under virtual time: sleeping costs nothing, and the clock moves when nobody
+    /// has anything to do. Returns what the scenario returns.
+    ///
+    /// # Panics
+    /// When the scenario does.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn run<F: Future>(seed: u64, scenario: impl FnOnce(World) -> F) -> F::Output {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime starts");
+        runtime.block_on(async { scenario(World::new(seed)).await })
+    }
+
+    fn new(seed: u64) -> Self {
+        let started = Instant::now();
+        let network = SimNetwork::start(seed, started);
+        let conditions = Conditions::new().delay(Duration::from_millis(20));
+        network.with(|network| network.set_conditions(Scope::Everywhere, conditions));
+        Self { network, started, rng: Mutex::new(StdRng::seed_from_u64(seed)), hosts: Mutex::new(0) }
+    }
+
+    /// Looks at the simulated network or changes it.
+    pub fn with_network<T>(&self, act: impl FnOnce(&mut Network) -> T) -> T {
+        self.network.with(act)
+    }
+
+    /// Draws from the world's randomness.
+    pub fn random<T>(&self, draw: impl FnOnce(&mut StdRng) -> T) -> T {
+        draw(&mut self.rng.lock())
+    }
+
+    /// An address on the simulated internet that nobody has had.
+    pub fn fresh_address(&self) -> IpAddr {
+        let mut hosts = self.hosts.lock();
+        *hosts += 1;
+        let [high, low] = hosts.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(198, 18, high, low))
+    }
+
+    /// A new host on the internet with a running mesh.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn node(&self, name: &str) -> Node {
+        let address = self.fresh_address();
+        let host = self.with_network(|network| network.add_host(Realm::INTERNET, [address])).expect("a fresh address");
+        let mut seed = [0; 32];
+        self.random(|rng| rng.fill_bytes(&mut seed));
+        Node::new(name, self.network.clone(), host, address, seed, SkewedClock::new(self.started))
+    }
+
+    /// A new host on the internet without a mesh: a bare socket.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn stranger(&self) -> SimTransport {
+        let address = self.fresh_address();
+        let host = self.with_network(|network| network.add_host(Realm::INTERNET, [address])).expect("a fresh address");
+        SimTransport::bind(&self.network, host)
+    }
+
+    /// Makes two nodes contacts and waits until the first has linked to the second.
+    ///
+    /// # Panics
+    /// When the link does not come up.
+    #[allow(clippy::expect_used, reason = "this is for scenarios in which it must come up")]
+    pub async fn link(&self, from: &Node, to: &Node) -> Link {
+        to.mesh().add_contact(from.info()).expect("the node is no contact yet");
+        from.mesh().link(to.info()).await.expect("the link comes up")
+    }
+}
