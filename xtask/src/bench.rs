@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         bail!("`{line}` printed no table");
     }
     let path = root.join(PAGE);
-    let page = workspace::read(&path)?;
+    let page = if path.is_file() { workspace::read(&path)? } else { format!("{HEAD}\n{BEGIN}\n{END}\n") };
     let page = replaced(&page, &tables).with_context(|| format!("{PAGE} needs `{BEGIN}` and `{END}`"))?;
     fs::write(&path, page).with_context(|| format!("writing {PAGE}"))?;
     println!("bench: wrote {PAGE}");
@@ -36,6 +36,14 @@ fn replaced(page: &str, tables: &str) -> Option<String> {
 const COMMAND: &str = "cargo run --release --manifest-path bench/Cargo.toml -- --markdown";
 
 const PAGE: &str = "docs/PERFORMANCE.md";
+
+/// How the page begins when there is none yet.
+const HEAD: &str = "\
+# Performance
+
+What `cargo xtask bench` measured last: telemesh beside other libraries doing the same work, in alternating runs on one
+machine. Ratios travel, absolute figures do not. How the figures are taken stands in [bench](../bench/README.md).
+";
 
 const BEGIN: &str = "<!-- bench: begin -->";
 

@@ -1,5 +1,5 @@
-//! The layers of the project, as in `docs/ARCHITECTURE.md`: the one table that `graph` checks the manifests
-//! against. A dependency points downward; what else is allowed is declared here, with its reason.
+//! The layers of the project: the one table that `graph` checks the manifests against. A dependency points downward;
+//! what else is allowed is declared here, with its reason.
 
 /// Crates of the same height, which do not know each other.
 #[derive(Debug)]
