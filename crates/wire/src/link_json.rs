@@ -33,7 +33,7 @@ impl LinkInfo {
         at_most("link json", text.len(), MAX_LINK_JSON_LENGTH)?;
         let StrictValue(value) = serde_json::from_str(text)
             .map_err(|error| LinkInfoError::Syntax { line: error.line(), column: error.column() })?;
-        from_value(&value, Depth::Endpoint)
+        from_value(&value)
     }
 }
 
@@ -48,7 +48,7 @@ impl Serialize for LinkInfo {
 impl<'de> Deserialize<'de> for LinkInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let StrictValue(value) = StrictValue::deserialize(deserializer)?;
-        from_value(&value, Depth::Endpoint).map_err(serde::de::Error::custom)
+        from_value(&value).map_err(serde::de::Error::custom)
     }
 }
 
@@ -106,14 +106,8 @@ fn path_to_value(path: &PathHint) -> Value {
     Value::Object(object)
 }
 
-/// Whose link JSON it is: a router's has no path through a router.
-#[derive(Clone, Copy)]
-enum Depth {
-    Endpoint,
-    Router,
-}
-
-fn from_value(value: &Value, depth: Depth) -> Result<LinkInfo, LinkInfoError> {
+/// Routers inside routers are refused as they are put together; how deep they can go before is serde_json's limit.
+fn from_value(value: &Value) -> Result<LinkInfo, LinkInfoError> {
     let object = value.as_object().ok_or(LinkInfoError::Structure { what: "link json" })?;
     let hashname = object.get(HASHNAME).map(|value| Ok::<_, LinkInfoError>(text(value, HASHNAME)?.parse()?));
     let mut keys = PublicKeys::new();
@@ -136,7 +130,7 @@ fn from_value(value: &Value, depth: Depth) -> Result<LinkInfo, LinkInfoError> {
         return Err(LinkInfoError::TooManyPaths);
     }
     for (index, path) in paths.iter().enumerate() {
-        info = info.with_path(path_from_value(index, path, depth)?)?;
+        info = info.with_path(path_from_value(index, path)?)?;
     }
     Ok(info)
 }
@@ -156,7 +150,7 @@ fn entries<'a>(
     entries.iter().map(|(csid, value)| Ok((csid.parse()?, value))).collect()
 }
 
-fn path_from_value(index: usize, value: &Value, depth: Depth) -> Result<PathHint, LinkInfoError> {
+fn path_from_value(index: usize, value: &Value) -> Result<PathHint, LinkInfoError> {
     let object = value.as_object().ok_or(LinkInfoError::Structure { what: "path" })?;
     let kind = text(object.get(TYPE).unwrap_or(&Value::Null), "type of a path")?;
     let at_index = |error| LinkInfoError::Path { index, error };
@@ -164,7 +158,7 @@ fn path_from_value(index: usize, value: &Value, depth: Depth) -> Result<PathHint
     let address = match kind {
         UDP4 | UDP6 => PathAddress::Udp(socket()?),
         QUIC => PathAddress::Quic(socket()?),
-        PEER => return peer_from_object(object, depth),
+        PEER => return peer_from_object(object),
         _ => return Ok(PathHint::Unknown(UnknownPath { kind: kind.to_owned(), object: object.clone() })),
     };
     address.usable().map(PathHint::Address).map_err(at_index)
@@ -181,10 +175,7 @@ fn socket_from_object(object: &Map<String, Value>, kind: &str) -> Option<SocketA
     right_family.then(|| SocketAddr::new(ip, port))
 }
 
-fn peer_from_object(object: &Map<String, Value>, depth: Depth) -> Result<PathHint, LinkInfoError> {
-    if matches!(depth, Depth::Router) {
-        return Err(LinkInfoError::NestedRouter);
-    }
+fn peer_from_object(object: &Map<String, Value>) -> Result<PathHint, LinkInfoError> {
     let Some(router) = object.get(ROUTER) else {
         let hashname = object.get(HASHNAME).ok_or(LinkInfoError::Structure { what: ROUTER })?;
         return Ok(PathHint::Address(PathAddress::Peer(text(hashname, HASHNAME)?.parse()?)));
@@ -193,7 +184,7 @@ fn peer_from_object(object: &Map<String, Value>, depth: Depth) -> Result<PathHin
         None => Credential::none(),
         Some(ticket) => Credential::new(base32_value(ticket, TICKET)?)?,
     };
-    Ok(RouterHint { router: from_value(router, Depth::Router)?, ticket }.into())
+    Ok(RouterHint { router: from_value(router)?, ticket }.into())
 }
 
 fn base32_value(value: &Value, what: &'static str) -> Result<Vec<u8>, LinkInfoError> {

@@ -210,6 +210,11 @@ fn no_router_is_reached_through_a_router() {
         through.to_json()
     );
     assert_eq!(parse(&json), Err(LinkInfoError::NestedRouter));
+    let innermost = format!(r#"{{"hashname":"{}"}}"#, hashname());
+    let deep = (0..40).fold(innermost, |inner, _| {
+        format!(r#"{{"hashname":"{}","paths":[{{"type":"peer","router":{inner}}}]}}"#, hashname())
+    });
+    assert_eq!(parse(&deep), Err(LinkInfoError::NestedRouter));
     let nothing = format!(r#"{{"hashname":"{}","paths":[{{"type":"peer"}}]}}"#, hashname());
     assert_eq!(parse(&nothing), Err(LinkInfoError::Structure { what: "router" }));
 }

@@ -301,5 +301,8 @@ fn frames_need_a_kind_and_a_channel() {
 fn a_length_that_never_ends_is_malformed() {
     assert_eq!(Open::decode_delimited(&[0x80; 9]), Ok(None));
     assert_eq!(Open::decode_delimited(&[0x80; 10]), Err(DecodeError::Malformed { what: "open message" }));
+    // The tenth byte has room for one bit; with a second one this would be a length of nothing.
+    let overflowing = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02];
+    assert_eq!(Answer::decode_delimited(&overflowing), Err(DecodeError::Malformed { what: "answer" }));
     assert_eq!(Answer::decode_delimited(&[0xff; 11]), Err(DecodeError::Malformed { what: "answer" }));
 }
