@@ -63,6 +63,18 @@ impl Sessions {
         all.any(|session| session.ids.local_index == index)
     }
 
+    /// The current or previous session with this index of ours.
+    pub(crate) fn in_use(&self, local_index: u32) -> Option<&Session> {
+        let mut both = self.current.iter().chain(&self.previous);
+        both.find(|session| session.ids.local_index == local_index).map(Box::as_ref)
+    }
+
+    /// Whether the current or previous session has this index of the peer's.
+    pub(crate) fn has_remote_index(&self, remote_index: u32) -> bool {
+        let mut both = self.current.iter().chain(&self.previous);
+        both.any(|session| session.ids.remote_index == remote_index)
+    }
+
     /// Opens a packet with the session that it names.
     pub(crate) fn open(
         &mut self,

@@ -18,7 +18,7 @@ use crate::session::{About, Session, SessionIds};
 use crate::state::{DownReason, Event};
 use crate::timers::{
     AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, MAX_CANDIDATES, MAX_PENDING, RENEW_JITTER,
-    RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL,
+    RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL, SUSPECT_MAX,
 };
 
 /// An initiation that waits for its response.
@@ -39,6 +39,8 @@ struct Attempt {
     rounds: usize,
     /// When the next round is due; `None` after the last.
     next: Option<Instant>,
+    /// It was started because nothing was heard in the session, and is over when something is.
+    for_silence: bool,
 }
 
 /// Everything about getting a session by initiations of our own.
@@ -102,7 +104,7 @@ impl Connecting {
             self.retry_at = Some(now);
         }
         if let Some(attempt) = &mut self.attempt {
-            *attempt = Attempt { started: now, rounds: 0, next: Some(now) };
+            *attempt = Attempt { started: now, rounds: 0, next: Some(now), ..*attempt };
         }
     }
 
@@ -112,10 +114,10 @@ impl Connecting {
         }
     }
 
-    /// The application does not want the link any more.
-    pub(super) fn stop(&mut self) {
-        self.wanted = false;
+    /// The application does not want the link any more; returns whether it did.
+    pub(super) fn stop(&mut self) -> bool {
         self.succeeded();
+        std::mem::take(&mut self.wanted)
     }
 
     /// There is a session now.
@@ -163,17 +165,20 @@ impl Link {
 
     /// The peer's clock or store went back, or this is a replay: no answer, but we initiate ourselves.
     pub(super) fn answer_stale(&mut self, now: Instant, wall: u64) {
-        if self.status.up || self.connecting.attempt.is_some() || now < self.connecting.stale_answer_at {
+        // A peer that is heard in its session has no reason to be helped: then it is a replay.
+        let heard = self.paths.last_heard().is_some_and(|heard| now < heard + SUSPECT_MAX);
+        let busy = self.connecting.attempt.is_some() || now < self.connecting.stale_answer_at;
+        if busy || (self.status.up && heard) {
             return;
         }
         self.connecting.stale_answer_at = now + STALE_ANSWER_INTERVAL;
-        self.start_attempt(now);
+        self.start_attempt(now, false);
         self.run_attempt(now, wall);
         self.wake_at(now);
     }
 
     /// Starts an attempt unless one is going on, or something is missing.
-    pub(super) fn start_attempt(&mut self, now: Instant) {
+    pub(super) fn start_attempt(&mut self, now: Instant, for_silence: bool) {
         if self.connecting.attempt.is_some() {
             return;
         }
@@ -183,22 +188,25 @@ impl Link {
             return;
         }
         self.connecting.sent = 0;
-        self.connecting.attempt = Some(Attempt { started: now, rounds: 0, next: Some(now) });
+        self.connecting.attempt = Some(Attempt { started: now, rounds: 0, next: Some(now), for_silence });
     }
 
     /// Starts, continues or gives up the attempt to get a session.
     pub(super) fn run_attempt(&mut self, now: Instant, wall: u64) {
-        if self.status.up && self.paths.unheard_since().is_none() {
-            // It was started because nothing was heard, and something is heard again.
+        let silent = self.paths.unheard_since().is_some();
+        if self.status.up && !silent && self.connecting.attempt.is_some_and(|attempt| attempt.for_silence) {
             self.connecting.succeeded();
-            return;
         }
         if self.connecting.wanted && !self.status.up && self.connecting.retry_at.is_none_or(|at| at <= now) {
-            self.start_attempt(now);
+            self.start_attempt(now, false);
         }
         let Some(attempt) = self.connecting.attempt else { return };
         if now >= attempt.started + ATTEMPT_LIMIT {
-            self.give_up(now);
+            if self.status.up && !silent {
+                self.connecting.succeeded();
+            } else {
+                self.give_up(now);
+            }
             return;
         }
         for address in std::mem::take(&mut self.connecting.late) {

@@ -5,6 +5,7 @@
 //! `timeouts`.
 
 mod accept;
+mod config;
 mod connect;
 mod receive;
 mod renew;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use telemesh_hashname::{Hashname, PublicKeys};
 use telemesh_wire::{CloseReason, Control, Credential, PathAddress};
 
-use crate::budget::{ProbeBudget, TokenBucket};
+use crate::budget::TokenBucket;
 use crate::counters::{DropCounters, DropReason};
 use crate::fragment::Reassembly;
 use crate::identity::Identity;
@@ -35,66 +36,12 @@ use crate::sessions::Sessions;
 use crate::state::{DownReason, Event, Explain, Missing, PingId, State};
 use crate::timers::{MAX_PINGS, MAX_QUEUED};
 
+pub use config::{DEFAULT_MAX_DATAGRAM, LinkConfig, LinkError, Peer};
 use connect::Connecting;
 pub use receive::Received;
 use renew::Renewal;
 use transmit::Outgoing;
 pub use transmit::{Batch, MessageError};
-
-/// Largest datagram before anybody has found out what the path carries: IPv6's minimum of 1,280 bytes less its and UDP's
-/// headers.
-pub const DEFAULT_MAX_DATAGRAM: usize = 1_232;
-
-/// The other end of a link, as it is known when the link is made.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Who it is.
-    pub hashname: Hashname,
-    /// Its keys, or some keys and the digests of the others. Unknown keys can come later with [`Link::set_keys`], or
-    /// with the peer's own initiation.
-    pub keys: Option<PublicKeys>,
-    /// What was stored last for it; the default for a peer that was never met.
-    pub record: PeerRecord,
-}
-
-impl Peer {
-    /// A peer that was never met and of which only the hashname is known.
-    #[must_use]
-    pub fn new(hashname: Hashname) -> Self {
-        Self { hashname, keys: None, record: PeerRecord::default() }
-    }
-}
-
-/// What links of one endpoint have in common.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkConfig {
-    /// The budget for probes to unproven candidates. Give all links of an endpoint clones of one.
-    pub budget: ProbeBudget,
-    /// Largest datagram for messages: see [`Link::set_max_datagram`].
-    pub max_datagram: usize,
-}
-
-impl Default for LinkConfig {
-    fn default() -> Self {
-        Self { budget: ProbeBudget::new(), max_datagram: DEFAULT_MAX_DATAGRAM }
-    }
-}
-
-/// Why a link was not made, or keys were not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// The peer's hashname is our own.
-    #[error("an endpoint has no link with itself")]
-    Ourselves,
-    /// The keys are those of another hashname.
-    #[error("the keys do not belong to the hashname")]
-    Keys,
-    /// The slot is [`MAX_SLOTS`] or above.
-    #[error("there are {MAX_SLOTS} slots, this is number {0}")]
-    Slot(u32),
-}
 
 /// One link: keys, paths, sessions. See the crate's documentation for how to drive it.
 pub struct Link {
@@ -255,9 +202,11 @@ impl Link {
 
     /// Ends the link: tells the peer if there is a session, then forgets it. The link stays usable.
     pub fn close(&mut self, now: Instant, reason: CloseReason) {
-        self.connecting.stop();
+        let was_wanted = self.connecting.stop();
         if self.status.up {
             self.seal_close(now, reason);
+        } else if was_wanted {
+            self.emit(Event::Down(DownReason::Closed(reason)));
         }
         self.sessions.clear();
         self.go_down(now, DownReason::Closed(reason));

@@ -59,6 +59,7 @@ impl Link {
         packet: &mut [u8],
     ) -> Result<Received, DropReason> {
         let mut data = DataMut::parse(packet)?;
+        let index = data.receiver_index;
         let opened = self.sessions.open(now, &mut data);
         if opened == Err(DropReason::Duplicate) {
             self.paths.on_duplicate(now, &from);
@@ -87,7 +88,7 @@ impl Link {
             Inner::Fragment => self.receive_fragment(now, plaintext),
             Inner::Probe => self.receive_probe(from, plaintext),
             Inner::ProbeAnswer => self.receive_probe_answer(now, plaintext),
-            Inner::Control => self.receive_control(now, opened, plaintext),
+            Inner::Control => self.receive_control(now, index, plaintext),
         }
     }
 
@@ -121,7 +122,7 @@ impl Link {
         // What follows the token is padding.
         let (token, _) =
             plaintext.get(1..).and_then(<[u8]>::split_first_chunk).ok_or(DropReason::Malformed)?;
-        self.queue(Outgoing::ProbeAnswer { to: from, token: *token });
+        self.queue(Outgoing::ProbeAnswer { to: from, token: *token, room: plaintext.len() });
         Ok(Received::Nothing)
     }
 
@@ -146,7 +147,7 @@ impl Link {
     fn receive_control(
         &mut self,
         now: Instant,
-        opened: Opened,
+        index: u32,
         plaintext: &[u8],
     ) -> Result<Received, DropReason> {
         let message = plaintext.get(1..).unwrap_or_default();
@@ -156,7 +157,7 @@ impl Link {
                 self.close_by_peer(now, DownReason::ClosedByPeer(reason));
             }
             Control::RenewInitiation { sender_index, noise } => {
-                self.receive_renewal(now, opened, sender_index, noise.as_bytes())?;
+                self.receive_renewal(now, index, sender_index, noise.as_bytes())?;
             }
             Control::RenewResponse { sender_index, receiver_index, noise } => {
                 self.receive_renewal_answer(now, sender_index, receiver_index, noise.as_bytes())?;

@@ -10,7 +10,7 @@ use super::transmit::{Outgoing, noise_message};
 use crate::counters::DropReason;
 use crate::noise::{Handshake, NoiseError, Prologue};
 use crate::session::{Session, SessionIds};
-use crate::sessions::{Opened, Unconfirmed, UnconfirmedKind};
+use crate::sessions::{Unconfirmed, UnconfirmedKind};
 use crate::timers::{ACCEPT_BURST, ACCEPT_INTERVAL, RENEW_RESEND};
 
 /// Sizes of the two Noise messages with empty payloads.
@@ -79,11 +79,11 @@ impl Link {
         Ok(Renewal { index, ids, noise, message, resend_at })
     }
 
-    /// The peer renews the session.
+    /// The peer renews the session with this index of ours.
     pub(super) fn receive_renewal(
         &mut self,
         now: Instant,
-        opened: Opened,
+        index: u32,
         sender_index: u32,
         message: &[u8],
     ) -> Result<(), DropReason> {
@@ -93,15 +93,14 @@ impl Link {
             self.queue(Outgoing::Control(answer));
             return Ok(());
         }
-        // A late one under the previous session has been dealt with. One that confirmed its session is under the
-        // current one by now.
-        if opened == Opened::Previous {
+        if self.sessions.has_remote_index(sender_index) {
+            // A late copy: the session that it asks for is in use already.
             return Ok(());
         }
         if !self.status.accepts.take(now, ACCEPT_BURST, ACCEPT_INTERVAL) {
             return Err(DropReason::TooOften);
         }
-        let session = self.sessions.current().ok_or(DropReason::UnknownIndex)?;
+        let session = self.sessions.in_use(index).ok_or(DropReason::UnknownIndex)?;
         let (old, about) = (session.ids, session.about);
         let shared = self.static_shared();
         let prologue =

@@ -17,7 +17,7 @@ impl Link {
         if self.status.up {
             self.run_renewal(now);
             if self.paths.unheard_since().is_some_and(|since| now >= since + REHANDSHAKE) {
-                self.start_attempt(now);
+                self.start_attempt(now, true);
             }
             for address in self.paths.on_timeout(now) {
                 self.queue_probe(now, address);

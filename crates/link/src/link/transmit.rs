@@ -11,6 +11,9 @@ use crate::packet::{DATA_MAX_SIZE, DATA_OVERHEAD, HANDSHAKE_SIZE, Inner};
 use crate::state::PingId;
 use crate::timers::MAX_QUEUED;
 
+/// Plaintext of a probe on a proven path: type, token, and room for an IPv6 address and port in the answer.
+const PROBE_SIZE: usize = 1 + 8 + 18;
+
 /// Where a batch of sealed packets goes, and the size of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,9 +51,11 @@ pub(super) enum Outgoing {
         to: PathAddress,
         ping: Option<PingId>,
     },
+    /// `room` is the size of the probe: the answer is not larger, so that it cannot be aimed at anybody.
     ProbeAnswer {
         to: PathAddress,
         token: [u8; 8],
+        room: usize,
     },
     /// Goes on the path in use.
     Control(Vec<u8>),
@@ -84,9 +89,9 @@ impl Link {
                 let token: [u8; 8] = self.random.bytes();
                 // Full size the first time, so that the answer proves that the path carries it.
                 let proven = self.paths.get(&to)?.was_proven();
-                let padding = if proven { 0 } else { HANDSHAKE_SIZE - DATA_OVERHEAD - 1 - token.len() };
+                let size = if proven { PROBE_SIZE } else { HANDSHAKE_SIZE - DATA_OVERHEAD };
                 let mut body = token.to_vec();
-                body.resize(token.len() + padding, 0);
+                body.resize(size - 1, 0);
                 self.sessions.current_mut()?.seal(&[Inner::PROBE], &body, out).ok()?;
                 self.paths.probing(now, &to, token);
                 if let Some(id) = ping {
@@ -95,9 +100,12 @@ impl Link {
                 self.sent_under_session(now);
                 Some(to)
             }
-            Outgoing::ProbeAnswer { to, token } => {
+            Outgoing::ProbeAnswer { to, token, room } => {
                 let mut body = token.to_vec();
-                body.extend(to.socket_address().map(socket_address_to_bytes).unwrap_or_default());
+                let observed = to.socket_address().map(socket_address_to_bytes).unwrap_or_default();
+                if 1 + body.len() + observed.len() <= room {
+                    body.extend(observed);
+                }
                 self.sessions.current_mut()?.seal(&[Inner::PROBE_ANSWER], &body, out).ok()?;
                 self.paths.sent_unasked(now, &to);
                 self.status.confirm_due = false;

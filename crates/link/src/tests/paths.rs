@@ -147,7 +147,8 @@ fn an_observer_that_races_copies_does_not_get_the_traffic() {
         let before = world.log.len();
         world.send(0, &[1; 100]);
         // The copy arrives first, from the observer's address; the original is then dropped as a duplicate.
-        for sent in world.log[before..].to_vec() {
+        let sent_now = world.log[before..].to_vec();
+        for sent in sent_now {
             if sent.from == from {
                 world.deliver(Datagram { from: observer, to, bytes: sent.bytes });
             }

@@ -116,7 +116,8 @@ impl Simulation {
     }
 
     fn race(&mut self, since: usize) {
-        for sent in self.world.log[since..].to_vec() {
+        let sent_now = self.world.log[since..].to_vec();
+        for sent in sent_now {
             if sent.bytes[0] == 4 && super::harness::network_of(sent.to) == 1 {
                 self.world.deliver(Datagram { from: racer(), ..sent });
             }
