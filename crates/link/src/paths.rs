@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use telemesh_wire::PathAddress;
 
 use crate::path::{Path, PathOrigin, PathState, PathStatus, dead_wait, is_direct};
-use crate::timers::{DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, SWITCH_MARGIN, WARM_SPARES};
+use crate::timers::{
+    BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, SWITCH_MARGIN, WARM_SPARES,
+};
 
 /// Data takes another path from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +134,14 @@ impl Paths {
         self.unheard_since.get_or_insert(now);
         if let Some(path) = self.find(to) {
             path.probing(now, token);
+        }
+    }
+
+    /// The budget has no probe for this path now: try again later.
+    pub(crate) fn postpone(&mut self, now: Instant, to: &PathAddress) {
+        if let Some(path) = self.find(to) {
+            path.probe_due = Some(now + BUDGET_WAIT);
+            path.rests_until = path.probe_due;
         }
     }
 
@@ -345,7 +355,8 @@ impl Paths {
 fn probe_overdue(path: &mut Path, now: Instant, lost: bool) -> bool {
     path.probe_due = None;
     if path.state == PathState::Candidate {
-        return false;
+        // Its first probe had to wait for the budget.
+        return true;
     }
     path.unanswered = path.unanswered.saturating_add(1);
     if path.state == PathState::Dead {

@@ -47,6 +47,8 @@ pub(crate) const DEAD_AFTER_PROBES: u8 = 2;
 pub(crate) const DEAD_PROBE_FIRST: Duration = Duration::from_millis(500);
 /// See [`DEAD_PROBE_FIRST`].
 pub(crate) const DEAD_PROBE_MAX: Duration = Duration::from_secs(5);
+/// A probe for which the budget has no room is tried again after this.
+pub(crate) const BUDGET_WAIT: Duration = Duration::from_secs(1);
 /// Something is sent on a path in use at least this often. NATs are only required to remember a UDP mapping for two
 /// minutes and many forget after 30 s; whether there is one is not known, so all paths are kept so.
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(25);

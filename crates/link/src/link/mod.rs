@@ -2,11 +2,12 @@
 //!
 //! This file has the type, its making and its small methods; what happens when is in the files beside it: `connect`
 //! (initiations and responses to them), `accept` (the other end's initiations), `renew`, `receive`, `transmit`,
-//! `timeouts`.
+//! `timeouts`; `inspect` only looks.
 
 mod accept;
 mod config;
 mod connect;
+mod inspect;
 mod receive;
 mod renew;
 mod timeouts;
@@ -16,9 +17,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use telemesh_hashname::{Hashname, PublicKeys};
+use telemesh_hashname::PublicKeys;
 use telemesh_wire::{CloseReason, Control, Credential, PathAddress};
 
 use crate::budget::TokenBucket;
@@ -27,13 +28,13 @@ use crate::fragment::Reassembly;
 use crate::identity::Identity;
 use crate::noise::StaticShared;
 use crate::packet::{DATA_MAX_SIZE, GENERATION_BITS, HANDSHAKE_SIZE, MAX_SLOTS};
-use crate::path::{PathOrigin, PathStatus};
+use crate::path::PathOrigin;
 use crate::paths::{Change, Paths};
 use crate::random::LinkRandom;
 use crate::record::PeerRecord;
 use crate::session::About;
 use crate::sessions::Sessions;
-use crate::state::{DownReason, Event, Explain, Missing, PingId, State};
+use crate::state::{DownReason, Event, PingId};
 use crate::timers::{MAX_PINGS, MAX_QUEUED};
 
 pub use config::{DEFAULT_MAX_DATAGRAM, LinkConfig, LinkError, Peer};
@@ -251,96 +252,6 @@ impl Link {
         }
     }
 
-    /// The path that data takes.
-    #[must_use]
-    pub fn path(&self) -> Option<PathStatus> {
-        self.paths.status().find(|path| path.in_use)
-    }
-
-    /// Every candidate and what is known of it.
-    pub fn paths(&self) -> impl Iterator<Item = PathStatus> + '_ {
-        self.paths.status()
-    }
-
-    /// Smoothed round-trip time of the path in use.
-    #[must_use]
-    pub fn rtt(&self) -> Option<Duration> {
-        self.paths.active()?.rtt()
-    }
-
-    /// When the peer was last heard, by an authentic packet on any path.
-    #[must_use]
-    pub fn last_heard(&self) -> Option<Instant> {
-        self.paths.last_heard()
-    }
-
-    /// Whether the link is up, and if not, why.
-    #[must_use]
-    pub fn state(&self) -> State {
-        if self.status.up {
-            return State::Up;
-        }
-        match self.missing() {
-            Some(Obstacle::Missing(missing)) => State::Unresolved(missing),
-            Some(Obstacle::NoSharedCipherSet) => State::Down(DownReason::NoSharedCipherSet),
-            None => State::Down(self.status.down),
-        }
-    }
-
-    /// Whether the application wants the link to be up.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.connecting.is_wanted()
-    }
-
-    /// What the peer last said about itself.
-    #[must_use]
-    pub fn about(&self) -> Option<About> {
-        self.status.about
-    }
-
-    /// Who the peer is.
-    #[must_use]
-    pub fn hashname(&self) -> Hashname {
-        self.peer.hashname
-    }
-
-    /// What is known of the peer's keys.
-    #[must_use]
-    pub fn keys(&self) -> Option<&PublicKeys> {
-        self.peer.keys.as_ref()
-    }
-
-    /// What has to survive a restart, as it is now.
-    #[must_use]
-    pub fn record(&self) -> PeerRecord {
-        self.peer.record
-    }
-
-    /// The slot that the link was made with.
-    #[must_use]
-    pub fn slot(&self) -> u32 {
-        crate::packet::slot_of(self.last_index)
-    }
-
-    /// What was tried, and what came of it.
-    #[must_use]
-    pub fn explain(&self, now: Instant) -> Explain {
-        Explain {
-            state: self.state(),
-            paths: self.paths.status().collect(),
-            initiations_sent: self.connecting.initiations_sent(),
-            attempts_failed: self.connecting.failures(),
-            retry_in: self.connecting.retry_in(now),
-        }
-    }
-
-    /// How many packets this link dropped, and why.
-    #[must_use]
-    pub fn dropped(&self) -> &DropCounters {
-        &self.dropped
-    }
-
     /// Sets the largest datagram that the path carries, which decides from where on messages are sent in two halves.
     /// Values outside 1,200 to 65,507 bytes are taken as the nearest.
     pub fn set_max_datagram(&mut self, bytes: usize) {
@@ -395,19 +306,6 @@ impl Link {
 
     fn we_are_higher(&self) -> bool {
         self.identity.hashname() > self.peer.hashname
-    }
-
-    /// What keeps us from initiating.
-    fn missing(&self) -> Option<Obstacle> {
-        let Some(keys) = &self.peer.keys else { return Some(Obstacle::Missing(Missing::Key)) };
-        let Some(csid) = self.identity.highest_shared(keys.cipher_sets()) else {
-            return Some(Obstacle::NoSharedCipherSet);
-        };
-        if keys.key(csid).is_none() {
-            return Some(Obstacle::Missing(Missing::Key));
-        }
-        let no_path = self.paths.for_handshake().next().is_none();
-        no_path.then_some(Obstacle::Missing(Missing::Path))
     }
 
     /// The static-static result with the peer, computed once.
@@ -489,11 +387,6 @@ impl Link {
 }
 
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
-
-enum Obstacle {
-    Missing(Missing),
-    NoSharedCipherSet,
-}
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

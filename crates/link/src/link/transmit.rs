@@ -9,7 +9,7 @@ use crate::counters::DropReason;
 use crate::fragment::{self, FRAGMENT_HEADER_SIZE, MAX_HALF};
 use crate::packet::{DATA_MAX_SIZE, DATA_OVERHEAD, HANDSHAKE_SIZE, Inner};
 use crate::state::PingId;
-use crate::timers::MAX_QUEUED;
+use crate::timers::{BUDGET_WAIT, MAX_QUEUED};
 
 /// Plaintext of a probe on a proven path: type, token, and room for an IPv6 address and port in the answer.
 const PROBE_SIZE: usize = 1 + 8 + 18;
@@ -246,6 +246,9 @@ impl Link {
         let proven = self.paths.get(&to).is_some_and(|path| path.was_proven());
         if proven || self.config.budget.take(now, &to) {
             self.queue(Outgoing::Probe { to, ping: None });
+        } else {
+            self.paths.postpone(now, &to);
+            self.wake_at(now + BUDGET_WAIT);
         }
     }
 

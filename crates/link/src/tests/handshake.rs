@@ -198,6 +198,7 @@ fn the_credential_arrives_and_is_confirmed_by_the_first_data_packet_only() {
     assert!(world.nodes[1].events.contains(&confirmed));
 }
 
+#[cfg(not(feature = "danger-no-at-check"))]
 #[test]
 fn a_restored_backup_or_a_clock_that_went_back_does_not_lock_anybody_out() {
     for (skew, record_kept) in [(-40_000_000_000_000, false), (-40_000_000_000_000, true), (0, false)] {
@@ -217,6 +218,23 @@ fn a_restored_backup_or_a_clock_that_went_back_does_not_lock_anybody_out() {
     }
 }
 
+#[cfg(not(feature = "danger-no-at-check"))]
+#[test]
+fn a_peer_that_lost_its_store_is_helped_also_while_its_old_session_seems_up() {
+    let mut world = World::connected(1);
+    world.run(secs(10));
+    world.nodes[0].stored.clear();
+    world.nodes[0].skew = -40_000_000_000_000;
+    world.restart(0, keys(1, super::harness::BOTH));
+    world.connect(0);
+    world.run(secs(1));
+    assert!(world.nodes[1].gate_results.contains(&Err(DropReason::Stale)));
+    assert_eq!(world.nodes[0].link().state(), State::Up);
+    assert!(world.nodes[1].events.contains(&Event::PeerRestarted));
+    assert_up_and_talking(&mut world);
+}
+
+#[cfg(not(feature = "danger-no-at-check"))]
 #[test]
 fn a_leap_of_at_heals_what_the_other_end_cannot() {
     let mut world = World::connected(1);

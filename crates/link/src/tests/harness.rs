@@ -134,6 +134,8 @@ pub(super) struct World {
     /// Addresses to which nothing is delivered, but which can be heard from.
     pub(super) deaf: BTreeSet<SocketAddr>,
     pub(super) random: StdRng,
+    /// Payloads that a scenario has checked.
+    pub(super) delivered: u64,
     queue: BTreeMap<(Instant, u64), Datagram>,
     sequence: u64,
     last_delivery: Instant,
@@ -153,6 +155,7 @@ impl World {
             blocked: BTreeSet::new(),
             deaf: BTreeSet::new(),
             random: StdRng::seed_from_u64(seed),
+            delivered: 0,
             queue: BTreeMap::new(),
             sequence: 0,
             last_delivery: start,

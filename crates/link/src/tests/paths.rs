@@ -217,6 +217,8 @@ fn only_so_many_candidates_are_kept_and_working_ones_stay() {
         world.nodes[0].link().add_candidate(now, to);
     }
     world.run(secs(5));
+    let untried = world.nodes[0].link().paths().filter(|path| path.state == PathState::Candidate).count();
+    assert_eq!(untried, 0, "those that the budget held back get their turn");
     assert_eq!(world.nodes[0].link().paths().count(), MAX_CANDIDATES);
     let probes = world.log.iter().filter(|sent| super::harness::network_of(sent.to) == 3).count();
     assert!(probes <= 30 + 50, "{probes} probes went to one prefix in five seconds");

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use rand::RngExt as _;
 
 use super::harness::{BOTH, Datagram, FaultCounts, World, address, keys, millis, secs};
-use crate::State;
+use crate::{Event, State};
 
 /// Size on the wire of the data packets here: 32 + 1 + 200. No packet of the link's own has it.
 const DATA_SIZE: usize = 233;
+/// Seeds per run; more with the environment variable `TELEMESH_SEEDS`.
 const SEEDS: u64 = 60;
 
 /// Replays and invents packets; nothing may ever be sent to it.
@@ -129,6 +130,7 @@ impl Simulation {
             for bytes in std::mem::take(&mut self.world.nodes[place].received) {
                 assert_eq!((bytes.len(), bytes[199]), (200, u8::try_from(1 - place).unwrap()), "unchanged");
                 let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+                self.world.delivered += 1;
                 assert!(self.seen[place].insert(number), "payload {number} came out twice");
             }
         }
@@ -183,14 +185,23 @@ fn simulate(seed: u64) -> World {
 #[test]
 fn invariants_hold_whatever_the_network_does() {
     let mut counts = FaultCounts::default();
-    for seed in 0..SEEDS {
+    let (mut delivered, mut moved, mut restarted) = (0, 0, 0);
+    let seeds = std::env::var("TELEMESH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    for seed in 0..seeds {
         let world =
             std::panic::catch_unwind(|| simulate(seed)).unwrap_or_else(|_| panic!("seed {seed} fails"));
+        let events = || world.nodes.iter().flat_map(|node| &node.events);
+        moved += events().filter(|event| matches!(event, Event::PathChanged { .. })).count();
+        restarted += events().filter(|event| matches!(event, Event::PeerRestarted)).count();
+        delivered += world.delivered;
         counts.lost += world.counts.lost;
         counts.duplicated += world.counts.duplicated;
         counts.corrupted += world.counts.corrupted;
         counts.reordered += world.counts.reordered;
     }
+    // About 1,200 payloads are sent per seed; half of the time something is broken.
+    assert!(delivered > seeds * 600, "{delivered} payloads in {seeds} seeds");
+    assert!(moved > 200 && restarted > 20, "{moved} moves, {restarted} restarts");
     assert!(counts.lost > 1_000 && counts.duplicated > 1_000, "{counts:?}");
     assert!(counts.corrupted > 500 && counts.reordered > 500, "{counts:?}");
 }
