@@ -106,7 +106,8 @@ impl Builder {
                 mesh = mesh.transport(udp);
             }
             if listen.is_empty() && !transports {
-                mesh = mesh.transport(telemesh_udp::UdpTransport::bind_default().map_err(CreateError::Socket)?);
+                mesh =
+                    mesh.transport(telemesh_udp::UdpTransport::bind_default().map_err(CreateError::Socket)?);
             }
         }
         Ok(mesh.create()?)

@@ -5,26 +5,42 @@
 //! a stranger who scans it gets no packet back, whatever they send.
 //!
 //! ```
-//! use telemesh::{Invite, StreamExt as _, StreamAcceptor as _, StreamOpener as _};
-//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use telemesh::{Invite, StreamAcceptor as _, StreamOpener as _};
+//! use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // One endpoint waits for streams and hands out an invite …
-//! # let loopback = "127.0.0.1:0".parse()?;
-//! let alice = telemesh::builder(telemesh::generate_keys()?).listen(loopback).create().await?;
+//! let alice = telemesh::create(telemesh::generate_keys()?).await?;
 //! let mut streams = alice.on_stream()?;
 //! let invite = alice.invite(Invite::once())?.to_secret_string();
 //!
 //! // … and the bearer of the invite links to it, wherever it is.
 //! let bob = telemesh::create(telemesh::generate_keys()?).await?;
 //! let link = bob.link(invite.as_str()).await?;
-//! link.stream().await?.write_all(b"hello").await?;
+//! let mut stream = link.stream().await?;
+//! stream.write_all(b"hello").await?;
+//! stream.shutdown().await?; // what was written arrives
 //!
-//! let (peer, mut stream) = streams.next().await.ok_or("the endpoint ended")?;
+//! let mut incoming = streams.next().await.ok_or("the endpoint has ended")?;
+//! let mut text = String::new();
+//! incoming.channel.read_to_string(&mut text).await?;
+//! assert_eq!((incoming.peer, text.as_str()), (bob.hashname(), "hello"));
+//! assert!(bob.close().await.delivered);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What is where
+//!
+//! - [`create`], [`builder`]: starting an endpoint; [`generate_keys`], [`load_or_create_keys`] for who it is.
+//! - [`Mesh`]: the endpoint. [`Mesh::link`] dials, [`Mesh::invite`] lets somebody dial, [`Acceptor::handle`] answers
+//!   channels.
+//! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
+//! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
+//!
+//! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
+//! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
 //!
 //! # Parts
 //!
@@ -33,35 +49,32 @@
 //! `telemesh-udp`, `telemesh-stream`. Its features choose channels and transports; all are on by default.
 
 mod builder;
+mod identity;
 
 pub use builder::{Builder, CreateError};
+pub use identity::{KeysError, generate_keys, load_or_create_keys};
 
 pub use telemesh_channel as channel;
 pub use telemesh_channel::{
-    Acceptor, Channel, ChannelError, Datagrams, Handler, Incoming, LinkEvent, LinkEvents, Network, Open, OpenError,
-    Opener, Refusal, RefusalCode,
+    Acceptor, Channel, ChannelError, Datagrams, Handler, Incoming, LinkEvent, LinkEvents, Network, Open,
+    OpenError, Opener, Refusal, RefusalCode,
 };
 pub use telemesh_engine::Config as EngineConfig;
 pub use telemesh_hashname::Hashname;
 pub use telemesh_keys as keys;
-pub use telemesh_keys::KeySet;
+pub use telemesh_keys::{KeyFileError, KeySet};
 pub use telemesh_mesh::{
-    Closed, Explain, IntoTarget, Invite, Link, LinkError, LinkInfo, LinkState, LinkUri, MemoryStore, Mesh, Metrics,
-    PathAddress, PathStatus, PeerStore, PingError, Pong, State,
+    Closed, DownReason, Explain, IntoTarget, Invite, LINK_TIMEOUT, Link, LinkError, LinkInfo, LinkState,
+    LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing, PathAddress, PathStatus, PeerStore, PingError,
+    Pong, State, TooManyInvites,
 };
+#[cfg(feature = "stream")]
+pub use telemesh_stream as stream;
+#[cfg(feature = "stream")]
+pub use telemesh_stream::{IncomingStream, IncomingStreams, StreamAcceptor, StreamOpener};
 pub use telemesh_transport as transport;
 #[cfg(feature = "udp")]
 pub use telemesh_udp as udp;
-
-/// New keys, from the operating system's randomness.
-///
-/// # Errors
-/// When the operating system gives none.
-pub fn generate_keys() -> Result<KeySet, rand::rngs::SysError> {
-    use rand::SeedableRng;
-    let mut rng = rand::rngs::StdRng::try_from_rng(&mut rand::rngs::SysRng)?;
-    Ok(KeySet::generate(&mut rng))
-}
 
 /// Starts an endpoint with these keys and everything at its default.
 ///
@@ -76,3 +89,8 @@ pub async fn create(keys: KeySet) -> Result<Mesh, CreateError> {
 pub fn builder(keys: KeySet) -> Builder {
     Builder::new(keys)
 }
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(all(doctest, feature = "stream", feature = "udp"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
