@@ -163,7 +163,7 @@ impl MeshBuilder {
             engine: self.engine,
             survive_down: self.survive_down,
             deadlines: Arc::new(Deadlines::default()),
-            outlets,
+            outlets: RwLock::new(outlets),
             runtime,
         });
         let shared = Arc::new(Shared {
@@ -182,7 +182,7 @@ impl MeshBuilder {
 fn start(shared: Arc<Shared>) -> Mesh {
     let runtime = shared.core.runtime.clone();
     let mut tasks = vec![runtime.spawn(shared.core.deadlines.clone().run()).abort_handle()];
-    for outlet in &shared.core.outlets {
+    for outlet in shared.core.outlets() {
         tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());
         let receive = crate::receive::run(shared.clone(), outlet.transport.clone());
         tasks.push(runtime.spawn(receive).abort_handle());

@@ -102,6 +102,13 @@ impl LinkCell {
         }
     }
 
+    /// The endpoint has stopped: all channels end here, and nobody is told.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        let mut outcome = Outcome::default();
+        self.look(|inner| inner.end_channels(&ChannelError::LinkDown, &mut outcome));
+        outcome.run(self);
+    }
+
     /// Updates what watchers see; call it under the lock, so that they see states in order.
     pub(crate) fn publish(&self, state: telemesh_link::State) {
         self.state.send_if_modified(|seen| {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use telemesh_channel::{LinkEventSource, Registry};
 use telemesh_hashname::Hashname;
 use telemesh_link::Identity;
@@ -30,7 +31,8 @@ pub(crate) struct Core {
     /// How long channels wait for a link that went down.
     pub(crate) survive_down: Duration,
     pub(crate) deadlines: Arc<Deadlines>,
-    pub(crate) outlets: Vec<Arc<Outlet>>,
+    /// Empty once the endpoint has stopped: then nothing keeps its sockets open.
+    pub(crate) outlets: RwLock<Vec<Arc<Outlet>>>,
     pub(crate) runtime: Handle,
 }
 
@@ -39,25 +41,33 @@ impl Core {
         self.identity.hashname()
     }
 
-    fn outlet(&self, to: &PathAddress) -> Option<&Arc<Outlet>> {
-        self.outlets.iter().find(|outlet| outlet.transport.carries(to))
+    /// Ways out to all transports.
+    pub(crate) fn outlets(&self) -> Vec<Arc<Outlet>> {
+        self.outlets.read().clone()
+    }
+
+    /// Lets go of the transports.
+    pub(crate) fn close_outlets(&self) {
+        self.outlets.write().clear();
+    }
+
+    fn with_outlet<T>(&self, to: &PathAddress, act: impl FnOnce(&Outlet) -> T) -> Option<T> {
+        self.outlets.read().iter().find(|outlet| outlet.transport.carries(to)).map(|outlet| act(outlet))
     }
 
     /// Sends a batch of equally long packets.
     pub(crate) fn send(&self, to: PathAddress, segment: usize, contents: &[u8]) -> Sent {
-        self.outlet(&to).map_or(Sent::Refused, |outlet| outlet.send(to, segment, contents))
+        self.with_outlet(&to, |outlet| outlet.send(to, segment, contents)).unwrap_or(Sent::Refused)
     }
 
     /// Calls the link's `handle_writable` once the transport for `to` takes packets again.
     pub(crate) fn wait(&self, to: PathAddress, cell: Weak<LinkCell>) {
-        if let Some(outlet) = self.outlet(&to) {
-            outlet.wait(cell);
-        }
+        self.with_outlet(&to, |outlet| outlet.wait(cell));
     }
 
     /// How many packets one batch may have.
     pub(crate) fn max_segments(&self) -> usize {
-        self.outlets.iter().map(|outlet| outlet.transport.max_send_segments()).min().unwrap_or(1)
+        self.outlets.read().iter().map(|outlet| outlet.transport.max_send_segments()).min().unwrap_or(1)
     }
 }
 

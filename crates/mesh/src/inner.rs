@@ -152,16 +152,25 @@ impl Inner {
             Received::Engine(range) => {
                 packet.truncate(range.end);
                 packet.advance(range.start);
-                if let Ok(streams) = self.ensure_streams(&cell.core, now) {
-                    streams.engine.handle_packet(now, packet);
-                }
+                self.handle_engine_packet(&cell.core, packet, now);
             }
+            Received::WholeEngine(packet) => {
+                self.handle_engine_packet(&cell.core, BytesMut::from(&packet[..]), now);
+            }
+            Received::WholeMessage(frame) => self.datagrams.handle(&frame, outcome),
             Received::Message(range) => {
                 if let Some(frame) = packet.get(range) {
                     self.datagrams.handle(frame, outcome);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn handle_engine_packet(&mut self, core: &Core, packet: BytesMut, now: Instant) {
+        // Without an engine the packet is lost; the peer hears of it when it opens a channel.
+        if let Ok(streams) = self.ensure_streams(core, now) {
+            streams.engine.handle_packet(now, packet);
         }
     }
 
@@ -264,7 +273,7 @@ impl Inner {
         }
     }
 
-    fn end_channels(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+    pub(crate) fn end_channels(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
         self.expires = None;
         self.end_streams(reason, outcome);
         self.datagrams.fail(reason, outcome);

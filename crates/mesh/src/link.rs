@@ -10,7 +10,7 @@ use telemesh_channel::{
     BoxFuture, Channel, ChannelKind, Datagrams, Open, OpenError, Opener, check_channel_type,
 };
 use telemesh_hashname::Hashname;
-use telemesh_link::{Explain, PathStatus, State};
+use telemesh_link::{DownReason, Explain, PathStatus, State};
 use telemesh_wire::CloseReason;
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use crate::cell::LinkCell;
 use crate::datagrams::MeshDatagrams;
 use crate::inner::Pong;
 use crate::raw_stream::MeshStream;
-use crate::state::{LinkError, LinkState};
+use crate::state::{LinkError, LinkState, may_come_back};
 
 /// How long [`Link::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,13 +65,20 @@ impl Link {
     /// [`LinkError::Closed`] if it is closed first, [`LinkError::TimedOut`] after `limit`.
     pub async fn up(&self, limit: Duration) -> Result<(), LinkError> {
         let mut watch = self.watch();
-        let up = watch.wait_for(|state| state.is_up() || is_closed(state.state));
+        let up = async {
+            // A closed state that is there already is history; one that comes while we wait is an answer.
+            while !watch.borrow_and_update().is_up() {
+                watch.changed().await.map_err(|_| LinkError::Closed(DownReason::New))?;
+                match watch.borrow().state {
+                    State::Down(reason) if !may_come_back(reason) => return Err(LinkError::Closed(reason)),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
         match tokio::time::timeout(limit, up).await {
-            Ok(Ok(state)) => match state.state {
-                State::Down(reason) => Err(LinkError::Closed(reason)),
-                _ => Ok(()),
-            },
-            _ => Err(LinkError::TimedOut(Box::new(self.explain()))),
+            Ok(result) => result,
+            Err(_) => Err(LinkError::TimedOut(Box::new(self.explain()))),
         }
     }
 
@@ -119,10 +126,6 @@ impl Link {
         let stream = MeshStream::opener(self.cell.clone(), epoch, id);
         Ok(Channel::new(self.cell.peer, open.channel_type, Box::new(stream)))
     }
-}
-
-fn is_closed(state: State) -> bool {
-    matches!(state, State::Down(reason) if !crate::state::may_come_back(reason))
 }
 
 impl Opener for Link {

@@ -115,7 +115,7 @@ impl Mesh {
     /// The addresses at which this endpoint can be reached, as far as it knows.
     #[must_use]
     pub fn addresses(&self) -> Vec<PathAddress> {
-        self.shared().core.outlets.iter().flat_map(|outlet| outlet.transport.local_addresses()).collect()
+        self.shared().core.outlets().iter().flat_map(|outlet| outlet.transport.local_addresses()).collect()
     }
 
     /// Hashname, keys and addresses: all that a contact needs to link to this endpoint.
@@ -225,7 +225,7 @@ impl Mesh {
     /// # Errors
     /// When a transport has no socket any more.
     pub fn network_changed(&self) -> std::io::Result<()> {
-        for outlet in &self.shared().core.outlets {
+        for outlet in self.shared().core.outlets() {
             outlet.transport.rebind()?;
         }
         for cell in self.shared().links() {
@@ -254,9 +254,14 @@ impl Mesh {
 }
 
 impl Running {
+    /// Nothing works any more: channels say so, and the sockets close although somebody may hold a link or a channel.
     fn stop(&self) {
         for task in &self.tasks {
             task.abort();
+        }
+        self.shared.core.close_outlets();
+        for cell in self.shared.links() {
+            cell.abandon();
         }
     }
 }

@@ -47,6 +47,7 @@ impl Builder {
 
     /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
     /// all interfaces, over IPv4 and IPv6.
+    #[cfg(feature = "udp")]
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
@@ -97,6 +98,7 @@ impl Builder {
     /// [`CreateError`].
     #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
     pub async fn create(self) -> Result<Mesh, CreateError> {
+        #[cfg_attr(not(feature = "udp"), allow(unused_mut, reason = "the udp transport is added to it"))]
         let Self { mut mesh, listen, transports } = self;
         #[cfg(feature = "udp")]
         {
@@ -110,6 +112,9 @@ impl Builder {
                     mesh.transport(telemesh_udp::UdpTransport::bind_default().map_err(CreateError::Socket)?);
             }
         }
+        // Without a transport of ours nothing is added, and the mesh says so if none was given.
+        #[cfg(not(feature = "udp"))]
+        let _ = (listen, transports);
         Ok(mesh.create()?)
     }
 }

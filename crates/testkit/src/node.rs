@@ -69,6 +69,11 @@ impl Node {
         self.state.lock().mesh.clone().expect("the node is running")
     }
 
+    /// The running mesh; `None` while the node is crashed.
+    pub fn try_mesh(&self) -> Option<Mesh> {
+        self.state.lock().mesh.clone()
+    }
+
     /// Who this is.
     pub fn hashname(&self) -> Hashname {
         self.keys().hashname()
@@ -128,12 +133,17 @@ impl Node {
     pub fn move_to(&self, address: IpAddr) {
         let mut state = self.state.lock();
         let old = std::mem::replace(&mut state.address, address);
-        self.network.with(|network| network.change_address(self.host, old, address)).expect("the address is free");
+        self.network
+            .with(|network| network.change_address(self.host, old, address))
+            .expect("the address is free");
     }
 }
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("name", &self.name).field("hashname", &self.hashname()).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .field("hashname", &self.hashname())
+            .finish_non_exhaustive()
     }
 }

@@ -51,7 +51,9 @@ fn bytes(number: u64, from: u64, length: usize) -> Vec<u8> {
 }
 
 /// A handler that takes transfers and counts them.
-pub fn serve(tally: &Arc<Tally>) -> impl Fn(Incoming) -> futures_util::future::BoxFuture<'static, ()> + use<> {
+pub fn serve(
+    tally: &Arc<Tally>,
+) -> impl Fn(Incoming) -> futures_util::future::BoxFuture<'static, ()> + use<> {
     let tally = tally.clone();
     move |incoming| {
         let tally = tally.clone();
@@ -73,13 +75,21 @@ async fn receive(incoming: Incoming, tally: &Tally) -> io::Result<()> {
     while let Some(chunk) = channel.read_chunk().await? {
         let expected = bytes(number, received, chunk.len());
         if chunk[..] != expected[..] {
-            tally.state.lock().wrong.push(format!("transfer {number} differs between {received} and {}", chunk.len()));
+            tally
+                .state
+                .lock()
+                .wrong
+                .push(format!("transfer {number} differs between {received} and {}", chunk.len()));
             return Ok(());
         }
         received += chunk.len() as u64;
     }
     if received != length {
-        tally.state.lock().wrong.push(format!("transfer {number} has {received} of {length} bytes and ended in order"));
+        tally
+            .state
+            .lock()
+            .wrong
+            .push(format!("transfer {number} has {received} of {length} bytes and ended in order"));
         return Ok(());
     }
     tally.state.lock().whole += 1;

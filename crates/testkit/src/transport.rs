@@ -47,7 +47,8 @@ impl SimNetwork {
     /// Wraps a network and starts the task that delivers.
     pub(crate) fn start(seed: u64, started: Instant) -> Self {
         let state = State { network: Network::new(seed), inboxes: BTreeMap::new() };
-        let this = Self { shared: Arc::new(Shared { state: Mutex::new(state), sent: Notify::new(), started }) };
+        let this =
+            Self { shared: Arc::new(Shared { state: Mutex::new(state), sent: Notify::new(), started }) };
         tokio::spawn(this.clone().pump());
         this
     }
@@ -130,13 +131,13 @@ pub struct SimTransport {
 }
 
 impl SimTransport {
-    /// Binds a free port on all addresses of a host.
+    /// Binds port 42424 on all addresses of a host.
     ///
     /// # Panics
-    /// When the host has no free port.
+    /// When the port is in use.
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn bind(network: &SimNetwork, host: HostId) -> Self {
-        let socket = network.bind(host, ANY).expect("a simulated host has free ports");
+        let socket = network.bind(host, SocketAddr::new(ANY.ip(), PORT)).expect("the port is free");
         Self { network: network.clone(), host, socket: Mutex::new(socket), reader: Mutex::default() }
     }
 
@@ -164,6 +165,9 @@ impl SimTransport {
         self.network.shared.state.lock().inboxes.get(&socket).map_or(0, |inbox| inbox.packets.len())
     }
 }
+
+/// The port on which a node starts.
+const PORT: u16 = telemesh_wire::limits::DEFAULT_PORT;
 
 /// All addresses of a host, and a port that it chooses.
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);

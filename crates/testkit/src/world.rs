@@ -15,6 +15,9 @@ use crate::clock::SkewedClock;
 use crate::node::Node;
 use crate::transport::{SimNetwork, SimTransport};
 
+/// Virtual time after which a scenario is stuck: endpoints keep their links warm, so time never runs out by itself.
+const LIMIT: Duration = Duration::from_secs(86_400);
+
 /// See the module's page.
 #[derive(Debug)]
 pub struct World {
@@ -29,7 +32,7 @@ impl World {
     /// has anything to do. Returns what the scenario returns.
     ///
     /// # Panics
-    /// When the scenario does.
+    /// When the scenario does, or when it takes longer than a day of virtual time.
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn run<F: Future>(seed: u64, scenario: impl FnOnce(World) -> F) -> F::Output {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,7 +40,8 @@ impl World {
             .start_paused(true)
             .build()
             .expect("a runtime starts");
-        runtime.block_on(async { scenario(World::new(seed)).await })
+        let limited = async { tokio::time::timeout(LIMIT, scenario(World::new(seed))).await };
+        runtime.block_on(limited).expect("the scenario ends within a day of virtual time")
     }
 
     fn new(seed: u64) -> Self {
@@ -73,7 +77,9 @@ impl World {
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn node(&self, name: &str) -> Node {
         let address = self.fresh_address();
-        let host = self.with_network(|network| network.add_host(Realm::INTERNET, [address])).expect("a fresh address");
+        let host = self
+            .with_network(|network| network.add_host(Realm::INTERNET, [address]))
+            .expect("a fresh address");
         let mut seed = [0; 32];
         self.random(|rng| rng.fill_bytes(&mut seed));
         Node::new(name, self.network.clone(), host, address, seed, SkewedClock::new(self.started))
@@ -86,7 +92,9 @@ impl World {
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn stranger(&self) -> SimTransport {
         let address = self.fresh_address();
-        let host = self.with_network(|network| network.add_host(Realm::INTERNET, [address])).expect("a fresh address");
+        let host = self
+            .with_network(|network| network.add_host(Realm::INTERNET, [address]))
+            .expect("a fresh address");
         SimTransport::bind(&self.network, host)
     }
 

@@ -149,7 +149,8 @@ fn unreliable_messages_pass_and_close() {
         let (alice, bob) = (world.node("alice"), world.node("bob"));
         bob.mesh().handle("org.example.echo", Arc::new(echo)).unwrap();
         let link = world.link(&alice, &bob).await;
-        let mut datagrams = link.open_datagrams(Open::new("org.example.echo", ChannelKind::Unreliable)).unwrap();
+        let mut datagrams =
+            link.open_datagrams(Open::new("org.example.echo", ChannelKind::Unreliable)).unwrap();
         let largest = vec![7; datagrams.max_size()];
         for message in [b"one".to_vec(), Vec::new(), largest] {
             datagrams.send(message.clone().into()).unwrap();
@@ -199,11 +200,16 @@ fn closing_delivers_what_was_ended() {
         let (alice, bob) = (world.node("alice"), world.node("bob"));
         let tally = Arc::<Tally>::default();
         bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
-        bob.mesh().handle("org.example.count", Arc::new(|incoming: Incoming| async move {
-            let mut all = Vec::new();
-            incoming.accept().unwrap().read_to_end(&mut all).await.unwrap();
-            assert_eq!(all.len(), 3 << 20);
-        })).unwrap();
+        bob.mesh()
+            .handle(
+                "org.example.count",
+                Arc::new(|incoming: Incoming| async move {
+                    let mut all = Vec::new();
+                    incoming.accept().unwrap().read_to_end(&mut all).await.unwrap();
+                    assert_eq!(all.len(), 3 << 20);
+                }),
+            )
+            .unwrap();
         let link = world.link(&alice, &bob).await;
         let mut channel = link.open(Open::new("org.example.count", ChannelKind::Reliable)).await.unwrap();
         channel.write_all(&vec![1; 3 << 20]).await.unwrap();
