@@ -1,0 +1,40 @@
+//! The comparison benchmark: telemesh's peers, the machine's floor, and the same work for each of them.
+//!
+//! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
+//! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is
+//! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables).
+
+mod cores;
+mod driver;
+mod floor;
+mod machine;
+mod options;
+mod payload;
+mod peer;
+mod peers;
+mod report;
+mod sample;
+mod service;
+mod workloads;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::{Internal, Options};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match &options.internal {
+        None => driver::run(&options),
+        Some(Internal::Measure(task)) => driver::measure_here(task),
+        Some(Internal::Serve(task)) => peers::serve(task.peer),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            driver::tell(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

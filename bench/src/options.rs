@@ -1,0 +1,129 @@
+//! The command line, and the names of workloads and peers that it shares with the samples.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// Measures telemesh's peers and this machine's floor with the same work for each of them.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Only these workloads, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<Workload>,
+    /// Only these peers, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) peers: Vec<PeerName>,
+    /// How often each peer is measured; the table shows medians
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+    /// How much work one measurement does.
+    #[command(flatten)]
+    pub(crate) amounts: Amounts,
+    /// Wait until other programs are quiet before each measurement, and repeat what they disturbed nevertheless
+    #[arg(long)]
+    pub(crate) quiet_machine: bool,
+    /// Print one JSON object per sample and per summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the tables as markdown (the default without `--json`)
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    #[command(subcommand)]
+    pub(crate) internal: Option<Internal>,
+}
+
+/// How much work one measurement does.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Amounts {
+    /// MiB that `throughput` sends over its stream
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) size_mib: u64,
+    /// Requests that `rtt` measures after its warm-up
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) requests: u32,
+    /// Connections that `connect` makes one after the other
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections: u32,
+    /// Connections that `memory` holds open at once
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) links: u32,
+}
+
+/// What the driver asks its own child processes to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Internal {
+    /// One measurement; prints one sample
+    #[command(hide = true)]
+    Measure(MeasureTask),
+    /// A server that reports its memory when asked
+    #[command(hide = true)]
+    Serve(ServeTask),
+}
+
+/// One measurement of one peer.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct MeasureTask {
+    #[arg(long)]
+    pub(crate) workload: Workload,
+    #[arg(long)]
+    pub(crate) peer: PeerName,
+    #[arg(long)]
+    pub(crate) run: u32,
+    #[command(flatten)]
+    pub(crate) amounts: Amounts,
+}
+
+/// A server in a process of its own.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ServeTask {
+    #[arg(long)]
+    pub(crate) peer: PeerName,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Workload {
+    /// One stream, one direction, as fast as it goes
+    Throughput,
+    /// 64-byte requests and answers on one open stream
+    Rtt,
+    /// New connections, each with a first 64-byte echo
+    Connect,
+    /// Memory of a server process per inbound connection
+    Memory,
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PeerName {
+    /// The machine itself: bare UDP sockets, sealed datagrams without reliability, bare Noise handshakes
+    Floor,
+    /// telemesh, links over UDP
+    Telemesh,
+    /// quinn, QUIC with TLS certificates
+    Quinn,
+    /// iroh without relay or discovery
+    #[cfg(feature = "iroh")]
+    Iroh,
+    /// rust-libp2p over QUIC
+    #[cfg(feature = "libp2p")]
+    Libp2pQuic,
+    /// rust-libp2p over TCP with Noise and yamux
+    #[cfg(feature = "libp2p")]
+    Libp2pTcp,
+}
+
+impl PeerName {
+    /// Whether this peer has something to measure under `workload`.
+    pub(crate) fn takes_part_in(self, workload: Workload) -> bool {
+        // Memory has no floor worth a name: without state a connection costs nothing.
+        !(self == Self::Floor && workload == Workload::Memory)
+    }
+}
+
+/// The name that the command line knows `value` by.
+pub(crate) fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
