@@ -94,7 +94,15 @@ impl Suite {
 }
 
 /// All suites.
-const SUITES: &[Suite] = &[];
+const SUITES: &[Suite] = &[Suite {
+    package: "telemesh-link",
+    tests: "--lib tests::simulation",
+    mutations: &[
+        Mutation { guard: "the replay window", feature: "danger-no-replay-window" },
+        Mutation { guard: "the check of `at`", feature: "danger-no-at-check" },
+        Mutation { guard: "the probe of a new path", feature: "danger-no-probe-check" },
+    ],
+}];
 
 #[cfg(test)]
 mod tests {
