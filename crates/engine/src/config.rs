@@ -11,9 +11,10 @@ use quinn_proto::{MtuDiscoveryConfig, TransportConfig, VarInt};
 /// the payload of a UDP datagram.
 pub const MIN_PACKET: u16 = 1_200;
 
-/// The largest packet in bytes that path-MTU discovery tries by default.
+/// The largest packet in bytes that path-MTU discovery tries.
 ///
-/// With the link's 32 bytes it fills Ethernet's 1,500 under IPv6 and UDP (48 bytes).
+/// With the link's 32 bytes it fills Ethernet's 1,500 under IPv6 and UDP (48 bytes). It is fixed, because path-MTU
+/// discovery takes part in the local handshake, where nothing may differ between the two ends.
 pub const MAX_PACKET: u16 = 1_420;
 
 /// Streams that each side may have open at the start. Every permitted stream is preallocated by the
@@ -26,8 +27,6 @@ pub(crate) const INITIAL_STREAMS: u32 = 32;
 pub struct Config {
     /// Round-trip time that the link has measured, from which loss detection starts. Default 100 ms.
     pub rtt: Duration,
-    /// Largest packet to try, in bytes, [`MIN_PACKET`] to 65,475. Default [`MAX_PACKET`].
-    pub max_packet: u16,
     /// Unread bytes that a stream may hold once its reader has begun to read, at least 512 KiB.
     /// Default 2 MiB. A stream that nobody reads holds 512 KiB at most.
     pub stream_window: u32,
@@ -44,7 +43,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             rtt: Duration::from_millis(100),
-            max_packet: MAX_PACKET,
             stream_window: 2 << 20,
             link_window: 32 << 20,
             send_window: 8 << 20,
@@ -65,7 +63,7 @@ impl Config {
     /// transport parameters (see [`crate::crypto`]) promise to the other side.
     pub(crate) fn transport(&self) -> Arc<TransportConfig> {
         let mut mtu = MtuDiscoveryConfig::default();
-        mtu.upper_bound(self.max_packet.max(MIN_PACKET));
+        mtu.upper_bound(MAX_PACKET);
         let mut transport = TransportConfig::default();
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(INITIAL_STREAMS))

@@ -96,6 +96,10 @@ impl Inner {
         self.scheduled.is_some_and(|at| at <= now)
     }
 
+    pub(crate) fn engine_stats(&self) -> Option<telemesh_engine::Stats> {
+        self.streams.as_ref().map(|streams| streams.engine.stats())
+    }
+
     /// Whether the peer has everything of the channels that were ended here.
     pub(crate) fn is_drained(&self) -> bool {
         self.streams.as_ref().is_none_or(|streams| streams.is_drained())

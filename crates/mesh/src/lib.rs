@@ -47,5 +47,6 @@ pub use state::{LinkError, LinkState};
 pub use store::{MemoryStore, PeerStore};
 pub use trust::{Invite, MAX_INVITES, TooManyInvites};
 
+pub use telemesh_engine::Stats as EngineStats;
 pub use telemesh_link::{DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State};
 pub use telemesh_wire::{LinkInfo, LinkTarget, LinkUri, PathAddress};

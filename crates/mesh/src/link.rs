@@ -9,6 +9,7 @@ use bytes::Bytes;
 use telemesh_channel::{
     BoxFuture, Channel, ChannelKind, Datagrams, Open, OpenError, Opener, check_channel_type,
 };
+use telemesh_engine::Stats as EngineStats;
 use telemesh_hashname::Hashname;
 use telemesh_link::{DownReason, Explain, PathStatus, State};
 use telemesh_wire::CloseReason;
@@ -92,6 +93,12 @@ impl Link {
     #[must_use]
     pub fn path(&self) -> Option<PathStatus> {
         self.cell.look(|inner| inner.link.path())
+    }
+
+    /// Figures of the reliable channels' engine; `None` before the first such channel.
+    #[must_use]
+    pub fn engine_stats(&self) -> Option<EngineStats> {
+        self.cell.look(|inner| inner.engine_stats())
     }
 
     /// Measures a round trip on the path in use.

@@ -56,8 +56,8 @@ pub use identity::{KeysError, generate_keys, load_or_create_keys};
 
 pub use telemesh_channel as channel;
 pub use telemesh_channel::{
-    Acceptor, Channel, ChannelError, Datagrams, Handler, Incoming, LinkEvent, LinkEvents, Network, Open,
-    OpenError, Opener, Refusal, RefusalCode,
+    Acceptor, Channel, ChannelError, Datagrams, HandleError, Handler, Incoming, LinkEvent, LinkEvents,
+    Network, Open, OpenError, Opener, Refusal, RefusalCode,
 };
 pub use telemesh_engine::Config as EngineConfig;
 pub use telemesh_hashname::Hashname;
@@ -75,6 +75,7 @@ pub use telemesh_stream::{IncomingStream, IncomingStreams, StreamAcceptor, Strea
 pub use telemesh_transport as transport;
 #[cfg(feature = "udp")]
 pub use telemesh_udp as udp;
+pub use telemesh_wire as wire;
 
 /// Starts an endpoint with these keys and everything at its default.
 ///
