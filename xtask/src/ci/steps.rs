@@ -16,7 +16,7 @@ pub(crate) const STEPS: &[Step] = &[
             // `.ci/run` installs the same version.
             "cargo install --locked cargo-deny --version 0.20.2",
         )),
-        ..step("deny", "cargo deny --workspace check bans licenses sources")
+        ..step("deny", "cargo deny check bans licenses sources")
     },
     step("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
     // Doc tests are part of it. The README promises exactly this command.
