@@ -1,4 +1,4 @@
-//! The comparison benchmark: telemesh's peers, the machine's floor, and the same work for each of them.
+//! The comparison benchmark: telemesh, its peers, the machine's floor, and the same work for each of them.
 //!
 //! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
 //! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-/// Measures telemesh's peers and this machine's floor with the same work for each of them.
+/// Measures telemesh, its peers and this machine's floor with the same work for each of them.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {

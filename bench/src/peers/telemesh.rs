@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
 use telemesh::{
-    Acceptor as _, Channel, Incoming, Invite, Link, LinkEvent, Mesh, Network as _, Open, Opener as _, channel::ChannelKind,
+    Acceptor as _, Channel, Incoming, Invite, Link, LinkEvent, Mesh, Network as _, Open, Opener as _,
+    channel::ChannelKind,
 };
 
 use crate::{
