@@ -5,5 +5,6 @@ mod handshake;
 mod harness;
 mod hostile;
 mod paths;
+mod protocol_page;
 mod sessions;
 mod simulation;

@@ -8,6 +8,7 @@ mod limits;
 mod link_json;
 mod malformed;
 mod proto;
+mod protocol_page;
 mod round_trips;
 mod secrets;
 mod uri;
