@@ -154,6 +154,11 @@ impl LinkCell {
         self.drive(|inner, _, _| inner.streams_of(epoch).map(act))
     }
 
+    /// The handle of a stream is gone.
+    pub(crate) fn detach(self: &Arc<Self>, epoch: u64, id: StreamId) {
+        self.drive(|inner, _, _| inner.detach(epoch, id));
+    }
+
     /// Writes to a stream, and sends at once.
     pub(crate) fn write(
         self: &Arc<Self>,
@@ -193,11 +198,11 @@ impl LinkCell {
     ) -> Poll<Result<T, ChannelError>> {
         let mut credit = false;
         let result = self.look(|inner| {
-            inner.streams_of(epoch).map(|streams| {
-                let result = streams.read(id, cx, read);
-                credit = streams.engine.take_credit();
-                result
-            })
+            let (streams, over) = inner.streams_to_read(epoch)?;
+            let result = streams.read(id, cx, read);
+            credit = over.is_none() && streams.engine.take_credit();
+            // Nothing more will arrive where the engine is over.
+            Ok(result.or_else(|| over.map(Err)))
         });
         if credit {
             self.drive(|_, _, _| ());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use telemesh_channel::{ChannelError, DatagramError, LinkEvent};
-use telemesh_engine::{Engine, Seed};
+use telemesh_engine::{Engine, Seed, StreamId};
 use telemesh_hashname::Hashname;
 use telemesh_link::{About, Event, Link, MessageError, PingId, Received, State};
 use telemesh_transport::MAX_DATAGRAM;
@@ -22,6 +22,9 @@ use crate::outlet::Sent;
 use crate::state::{channel_error, may_come_back};
 use crate::streams::Streams;
 
+/// How late an engine may acknowledge (RFC 9000 section 18.2, the default of `max_ack_delay`).
+const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+
 /// Bytes that the link adds to an engine packet.
 const SEAL_OVERHEAD: usize = 32;
 
@@ -35,6 +38,10 @@ pub(crate) struct Inner {
     pub(crate) link: Link,
     pub(crate) datagrams: DatagramTable,
     streams: Option<Box<Streams>>,
+    /// The streams of the last engine that has ended, while somebody may still read what had arrived.
+    past: Option<Box<Streams>>,
+    /// Something that was ended here in order was not acknowledged when its engine ended.
+    lost: bool,
     /// What the peer has said about itself in the handshake of the current session.
     about: Option<About>,
     /// Number of the next engine between these two incarnations.
@@ -76,6 +83,8 @@ impl Inner {
             link,
             datagrams: DatagramTable::new(core.hashname() > peer),
             streams: None,
+            past: None,
+            lost: false,
             about: None,
             engine_number: 0,
             epoch: 0,
@@ -100,9 +109,18 @@ impl Inner {
         self.streams.as_ref().map(|streams| streams.engine.stats())
     }
 
+    /// Whether nothing is left to wait for before the link is closed: the peer has everything of the channels that were
+    /// ended here or never will, and knows that we have what it has sent.
+    pub(crate) fn is_settled(&mut self, now: Instant) -> bool {
+        self.streams.as_mut().is_none_or(|streams| {
+            let next = streams.engine.poll_timeout();
+            streams.is_drained() && next.is_none_or(|next| next > now + MAX_ACK_DELAY)
+        })
+    }
+
     /// Whether the peer has everything of the channels that were ended here.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.streams.as_ref().is_none_or(|streams| streams.is_drained())
+    pub(crate) fn is_delivered(&self) -> bool {
+        !self.lost && self.streams.as_ref().is_none_or(|streams| streams.is_drained())
     }
 
     /// The streams of one epoch.
@@ -114,6 +132,30 @@ impl Inner {
             Some(streams) if streams.epoch == epoch => Ok(streams),
             _ => Err(self.ended.clone()),
         }
+    }
+
+    /// The streams of one epoch, to read from. If that engine is no more, what had arrived is still there, and the error is
+    /// for what comes after it.
+    ///
+    /// # Errors
+    /// When nothing is left of it.
+    pub(crate) fn streams_to_read(
+        &mut self,
+        epoch: u64,
+    ) -> Result<(&mut Streams, Option<ChannelError>), ChannelError> {
+        match (&mut self.streams, &mut self.past) {
+            (Some(streams), _) if streams.epoch == epoch => Ok((streams, None)),
+            (_, Some(past)) if past.epoch == epoch => Ok((past, Some(self.ended.clone()))),
+            _ => Err(self.ended.clone()),
+        }
+    }
+
+    /// The handle of a stream is gone.
+    pub(crate) fn detach(&mut self, epoch: u64, id: StreamId) {
+        if let Ok((streams, _)) = self.streams_to_read(epoch) {
+            streams.detach(id);
+        }
+        self.past.take_if(|past| !past.is_held());
     }
 
     /// The streams, with an engine that is started if there is none.
@@ -201,6 +243,9 @@ impl Inner {
     /// Everything that follows from what was just done: events, packets, the next deadline.
     pub(crate) fn settle(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
         self.link_events(cell, now, outcome);
+        if cell.state().state != self.link.state() {
+            cell.publish(self.link.state());
+        }
         if let Some(streams) = &mut self.streams
             && let Err(error) = streams.events(outcome)
         {
@@ -286,9 +331,13 @@ impl Inner {
     fn end_streams(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
         self.backlog = None;
         self.ended = reason.clone();
-        if let Some(streams) = self.streams.take() {
+        if let Some(mut streams) = self.streams.take() {
+            // What the engine has received counts: acknowledgements, and data that nobody has read yet.
+            let _ = streams.events(outcome);
+            self.lost |= !streams.is_drained();
             self.engine_number = self.engine_number.max(streams.number + 1);
-            streams.into_wakers(outcome);
+            streams.wake_all(outcome);
+            self.past = streams.is_held().then_some(streams);
         }
     }
 

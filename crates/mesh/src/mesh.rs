@@ -235,16 +235,19 @@ impl Mesh {
     }
 
     /// Ends the endpoint: waits up to [`CLOSE_TIMEOUT`] until channels that were ended in order are acknowledged, tells the
-    /// peers, and stops. Says whether all was delivered.
+    /// peers, and stops. Says whether all was delivered, also on links that had ended before.
+    ///
+    /// What the peers had sent by then can still be read from its channels.
     pub async fn close(&self) -> Closed {
         let deadline = clock::now() + CLOSE_TIMEOUT;
         let mut pause = Duration::from_millis(1);
-        let is_drained = || self.shared().links().iter().all(|cell| cell.look(|inner| inner.is_drained()));
-        while !is_drained() && clock::now() < deadline {
+        let is_settled =
+            |now| self.shared().links().iter().all(|cell| cell.look(|inner| inner.is_settled(now)));
+        while clock::now() < deadline && !is_settled(clock::now()) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
-        let delivered = is_drained();
+        let delivered = self.shared().links().iter().all(|cell| cell.look(|inner| inner.is_delivered()));
         for cell in self.shared().links() {
             cell.drive(|inner, now, _| inner.link.close(now, CloseReason::ShuttingDown));
         }

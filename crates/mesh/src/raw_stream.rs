@@ -169,7 +169,7 @@ impl RawStream for MeshStream {
 
 impl Drop for MeshStream {
     fn drop(&mut self) {
-        let _ = self.cell.streams(self.epoch, |streams| streams.detach(self.id));
+        self.cell.detach(self.epoch, self.id);
     }
 }
 

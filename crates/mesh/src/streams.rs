@@ -46,6 +46,8 @@ struct Stream {
     unsent: Bytes,
     /// Ended here: to be finished once `unsent` is gone, or finished and not acknowledged.
     ending: bool,
+    /// The engine has been told of the end.
+    finished: bool,
     /// No handle here any more; kept only until `ending` or `unsent` is done.
     detached: bool,
 }
@@ -85,7 +87,12 @@ impl Streams {
                     }
                 }
                 Event::Finished(id) => self.ended(id),
-                Event::Stopped(id, _) => {
+                Event::Stopped(id, code) => {
+                    // A handle that still writes is told, and resets when it goes. Nobody else would: without a reset the
+                    // engine keeps the stream for ever.
+                    if self.table.get(&id).is_none_or(|stream| stream.ending || stream.detached) {
+                        let _ = self.engine.reset(id, code);
+                    }
                     self.ended(id);
                     if let Some(stream) = self.table.get_mut(&id) {
                         outcome.wakers.extend(stream.writer.take());
@@ -164,8 +171,12 @@ impl Streams {
                 break;
             }
         }
-        if stream.unsent.is_empty() && stream.ending {
-            let _ = self.engine.finish(id);
+        if stream.unsent.is_empty() && stream.ending && !stream.finished {
+            stream.finished = true;
+            if self.engine.finish(id).is_err() {
+                // The peer has stopped reading and wants no end either.
+                self.reset(id, telemesh_channel::CANCELLED);
+            }
         }
     }
 
@@ -283,12 +294,17 @@ impl Streams {
         self.ending == 0
     }
 
+    /// Whether somebody here may still read what has arrived.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.table.is_empty()
+    }
+
     /// Everybody who waits, because the engine is no more.
-    pub(crate) fn into_wakers(self, outcome: &mut Outcome) {
-        outcome.wakers.extend(self.openers);
-        for stream in self.table.into_values() {
-            outcome.wakers.extend(stream.reader);
-            outcome.wakers.extend(stream.writer);
+    pub(crate) fn wake_all(&mut self, outcome: &mut Outcome) {
+        outcome.wakers.append(&mut self.openers);
+        for stream in self.table.values_mut() {
+            outcome.wakers.extend(stream.reader.take());
+            outcome.wakers.extend(stream.writer.take());
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
-use telemesh_channel::Acceptor;
+use telemesh_channel::{Acceptor, ChannelError};
 use telemesh_mesh::{Link, PathAddress};
 use telemesh_simnet::{Conditions, DropReason, FaultCounts, Scope};
 use telemesh_testkit::{Node, SimTransport, TRANSFER, Tally, World, serve, transfer};
@@ -132,8 +132,14 @@ async fn keep_sending(from: &Node, to: &Node, sent: &AtomicU64) {
 async fn recovered(from: &Node, to: &Node, sent: &AtomicU64) -> Result<(), String> {
     let link = from.mesh().find(&to.hashname()).ok_or("a contact was lost")?;
     link.up(Duration::from_secs(90)).await.map_err(|error| format!("the link stays down: {error}"))?;
-    let number = sent.fetch_add(1, Ordering::Relaxed);
-    let all = transfer(&link, number, 300_000);
+    let all = async {
+        let mut next = || transfer(&link, sent.fetch_add(1, Ordering::Relaxed), 300_000);
+        match next().await {
+            // The link may still look up that led to the process before a restart: the news comes once.
+            Err(error) if ChannelError::of(&error) == Some(&ChannelError::PeerRestarted) => next().await,
+            done => done,
+        }
+    };
     match tokio::time::timeout(Duration::from_secs(120), all).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("a transfer failed in fine weather: {error}; {}", link.explain())),
