@@ -17,6 +17,11 @@ pub const MIN_PACKET: u16 = 1_200;
 /// discovery takes part in the local handshake, where nothing may differ between the two ends.
 pub const MAX_PACKET: u16 = 1_420;
 
+/// Smallest gain in bytes that path-MTU discovery goes on for: just more than half the way from [`MIN_PACKET`] to
+/// [`MAX_PACKET`], so that its first probe already is the largest packet, which nearly every path carries. A path that
+/// does not (a tunnel, say) gets one more probe, half way.
+const MTU_STEP: u16 = (MAX_PACKET - MIN_PACKET) / 2 + 1;
+
 /// Streams that each side may have open at the start. Every permitted stream is preallocated by the
 /// state machine, so this is small; the engine raises it as streams are used.
 pub(crate) const INITIAL_STREAMS: u32 = 32;
@@ -63,7 +68,7 @@ impl Config {
     /// transport parameters (see [`crate::crypto`]) promise to the other side.
     pub(crate) fn transport(&self) -> Arc<TransportConfig> {
         let mut mtu = MtuDiscoveryConfig::default();
-        mtu.upper_bound(MAX_PACKET);
+        mtu.upper_bound(MAX_PACKET).minimum_change(MTU_STEP);
         let mut transport = TransportConfig::default();
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(INITIAL_STREAMS))

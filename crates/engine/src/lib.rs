@@ -44,3 +44,8 @@ pub use engine::{Engine, Read, Stats};
 pub use error::{EngineError, ReadError, StreamError, WriteError};
 pub use event::{Event, StreamId};
 pub use seed::{ENGINE_VERSION, Seed};
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use quinn_proto::{
     ClientConfig, Connection, ConnectionHandle, ConnectionId, ConnectionIdGenerator, DatagramEvent, Endpoint,
-    EndpointConfig, Event, NoneTokenStore, ServerConfig,
+    EndpointConfig, Event, NoneTokenLog, NoneTokenStore, ServerConfig, ValidationTokenConfig,
 };
 use sha2::{Digest, Sha256};
 
@@ -48,7 +48,10 @@ pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, 
     let crypto = Arc::new(PassThrough);
 
     let mut server_config = ServerConfig::new(crypto.clone(), Arc::new(NoTokens));
-    server_config.transport_config(transport.clone()).migration(false);
+    // Said explicitly: with the feature `bloom`, which another crate of a program may switch on, tokens are the default.
+    let mut no_tokens = ValidationTokenConfig::default();
+    no_tokens.sent(0).log(Arc::new(NoneTokenLog));
+    server_config.transport_config(transport.clone()).migration(false).validation_token_config(no_tokens);
     let mut client_config = ClientConfig::new(crypto);
     let first_id = ConnectionId::new(&seed.derive("first destination")[..8]);
     client_config

@@ -172,6 +172,19 @@ impl Sessions {
         unconfirmed.chain(previous).chain(current).min()
     }
 
+    /// Whether the session with this index of ours is the previous one, and the peer uses the current one already: what it
+    /// says about that session is late, and does not concern the current one.
+    pub(crate) fn is_outlived(&self, local_index: u32) -> bool {
+        let is_previous =
+            self.previous.as_ref().is_some_and(|session| session.ids.local_index == local_index);
+        is_previous && self.current.as_ref().is_some_and(|session| session.heard.is_some())
+    }
+
+    /// Forgets the previous session.
+    pub(crate) fn forget_previous(&mut self) {
+        self.previous = None;
+    }
+
     /// Forgets the sessions in use. Those not confirmed yet stay: the peer may be about to use one.
     pub(crate) fn clear_used(&mut self) {
         self.current = None;

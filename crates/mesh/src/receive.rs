@@ -68,7 +68,11 @@ impl Shared {
     /// One packet to where it belongs. Whatever belongs nowhere is counted and forgotten.
     fn dispatch(self: &Arc<Self>, source: PathAddress, mut packet: BytesMut, run: &mut Run) {
         match classify(&packet) {
-            Ok(PacketKind::Initiation) => self.admit(source, &mut packet),
+            Ok(PacketKind::Initiation) => {
+                // In the order of arrival: the link's packets before it may have ended the session that this one replaces.
+                run.finish();
+                self.admit(source, &mut packet);
+            }
             Ok(_) => {
                 let cell =
                     receiver_index(&packet).and_then(|index| self.table.read().slot(slot_of(index)).cloned());

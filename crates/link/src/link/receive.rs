@@ -152,8 +152,10 @@ impl Link {
     ) -> Result<Received, DropReason> {
         let message = plaintext.get(1..).unwrap_or_default();
         match Control::decode(message).map_err(|_| DropReason::Malformed)? {
+            Control::Close { .. } if self.sessions.is_outlived(index) => self.sessions.forget_previous(),
             Control::Close { reason } => {
-                self.sessions.clear();
+                // Sessions that the peer has begun after it closed this one stay: it is about to use one of them.
+                self.sessions.clear_used();
                 self.close_by_peer(now, DownReason::ClosedByPeer(reason));
             }
             Control::RenewInitiation { sender_index, noise } => {

@@ -175,6 +175,43 @@ fn closing_tells_the_peer_and_a_lost_close_does_not_keep_the_two_apart() {
 }
 
 #[test]
+fn a_close_that_arrives_late_does_not_end_the_session_that_came_after_it() {
+    // The peer closes and connects again at once, and the network delivers the close after the n-th packet that follows.
+    for late_by in 0..5 {
+        let mut world = World::connected(1);
+        let (now, target) = (world.now, world.nodes[1].addresses[&1]);
+        let before = world.log.len();
+        world.blocked.insert(target);
+        world.nodes[0].link().close(now, CloseReason::Closed);
+        world.flush();
+        world.blocked.clear();
+        let close = world.log[before].clone();
+        world.connect(0);
+        world.flush();
+        let mut delivered = false;
+        for _ in 0..100 {
+            if !delivered && world.log.len() > before + late_by {
+                world.deliver(close.clone());
+                delivered = true;
+            }
+            world.run(millis(5));
+        }
+        assert!(delivered, "late by {late_by}");
+        for place in [0, 1] {
+            assert_eq!(world.nodes[place].link().state(), State::Up, "node {place}, late by {late_by}");
+        }
+        world.nodes.iter_mut().for_each(|node| node.received.clear());
+        assert!(world.send(0, b"x") && world.send(1, b"y"));
+        world.run(millis(100));
+        assert_eq!(
+            (world.nodes[0].received.len(), world.nodes[1].received.len()),
+            (1, 1),
+            "late by {late_by}"
+        );
+    }
+}
+
+#[test]
 fn messages_arrive_whole_or_in_two_halves_up_to_the_limit() {
     let mut world = World::connected(1);
     let (whole, max) = {
