@@ -50,3 +50,8 @@ pub use cipher_set::{CipherSetId, ParseCipherSetIdError};
 pub use hashname::{HASHNAME_TEXT_LENGTH, Hashname, ParseHashnameError};
 pub use public_keys::{InsertError, MAX_KEY_LENGTH, PublicKey, PublicKeys};
 pub use rollup::{KeyDigest, MAX_CIPHER_SETS, RollupError, rollup};
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

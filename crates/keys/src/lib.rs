@@ -52,3 +52,8 @@ pub use key_set::{KeySet, KeySetError};
 pub use seal::{MAX_PLAINTEXT, OpenError, Opened, SealError, open, seal};
 pub use secret::{LowOrderPoint, SecretKey, SharedSecret};
 pub use text::ParseKeysError;
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,3 +50,8 @@ pub use trust::{Invite, MAX_INVITES, TooManyInvites};
 pub use telemesh_engine::Stats as EngineStats;
 pub use telemesh_link::{DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State};
 pub use telemesh_wire::{LinkInfo, LinkTarget, LinkUri, PathAddress};
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -28,3 +28,8 @@ pub use transport::{SimNetwork, SimTransport};
 pub use world::World;
 
 pub use telemesh_simnet as simnet;
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

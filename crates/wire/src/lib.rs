@@ -87,3 +87,8 @@ pub use link_info::{LinkInfo, LinkInfoError, PathHint, RouterHint, UnknownPath};
 pub use open::{ChannelKind, Open};
 pub use target::{LinkTarget, ParseLinkTargetError};
 pub use uri::{Authority, Host, LinkUri, ParseLinkUriError};
+
+/// The README's program is compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
