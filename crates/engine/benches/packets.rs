@@ -1,5 +1,8 @@
 //! What starting an engine costs, and how fast two of them move bulk data with nothing in between.
 
+#![allow(clippy::expect_used, reason = "a bench that cannot run should say so")]
+#![allow(clippy::disallowed_methods, reason = "a bench is the caller, which says what time it is")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

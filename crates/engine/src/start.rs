@@ -71,7 +71,8 @@ pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, 
     };
 
     let hello = client.packets(clock).into_iter().next();
-    let hello = hello.ok_or(EngineError::Start("the client's half said nothing"))?;
+    let mut hello = hello.ok_or(EngineError::Start("the client's half said nothing"))?;
+    strip_padding(&mut hello);
     let mut scratch = Vec::new();
     let Some(DatagramEvent::NewConnection(incoming)) =
         server_endpoint.handle(clock, PEER, None, None, hello, &mut scratch)
@@ -84,12 +85,8 @@ pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, 
     let mut server = Half { endpoint: server_endpoint, handle, connection };
 
     for _ in 0..MAX_ROUNDS {
-        let mut quiet = true;
-        for (from, to) in [(&mut server, &mut client)] {
-            quiet &= !exchange(from, to, clock);
-            quiet &= !exchange(to, from, clock);
-        }
-        if !quiet {
+        let spoken = [exchange(&mut server, &mut client, clock), exchange(&mut client, &mut server, clock)];
+        if spoken.contains(&true) {
             continue;
         }
         // Delayed acknowledgements are all that may be left; after them both halves are idle.
@@ -115,14 +112,62 @@ fn exchange(from: &mut Half, to: &mut Half, clock: Instant) -> bool {
     let any = !packets.is_empty();
     for mut packet in packets {
         strip_padding(&mut packet);
+        strip_probe(&mut packet);
         to.receive(clock, packet);
     }
     any
 }
 
-/// Cuts the padding of a path-MTU probe, a PING and zeros: nothing is learnt from them here, and the state machine reads
-/// padding byte by byte, which would be most of the cost of a start.
-fn strip_padding(packet: &mut BytesMut) {
+/// Zeros that are left where padding is cut, so that zeros at the end of a last frame are never cut with it.
+const KEPT_ZEROS: usize = 16;
+
+/// Takes padding out of the last packet of a datagram: nothing is learnt from it here, and the state machine reads it byte
+/// by byte, which would be most of the cost of a start. The datagram keeps its length, since a first one must be long; what
+/// stands behind its last packet is then taken for a packet that nobody can read.
+fn strip_padding(datagram: &mut [u8]) {
+    let mut start = 0;
+    while let Some(length_at) = length_field(datagram, start) {
+        let Some(length) = datagram.get(length_at..).and_then(two_byte_varint) else { return };
+        let end = length_at + 2 + length;
+        if end < datagram.len() {
+            start = end;
+            continue;
+        }
+        let Some((tag, frames)) = datagram.get(length_at + 2..end).and_then(<[u8]>::split_last) else {
+            return;
+        };
+        let used = frames.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) + KEPT_ZEROS;
+        let (tag, shorter) = (*tag, u16::try_from(used + 1).unwrap_or(u16::MAX));
+        if used < frames.len()
+            && let Some(packet) = datagram.get_mut(length_at..end)
+        {
+            packet.iter_mut().zip((shorter | 0x4000).to_be_bytes()).for_each(|(to, byte)| *to = byte);
+            packet.iter_mut().skip(2 + used).take(1).for_each(|to| *to = tag);
+        }
+        return;
+    }
+}
+
+/// Where the length of the packet that begins at `start` stands (RFC 9000, section 17.2); `None` if it has none.
+fn length_field(datagram: &[u8], start: usize) -> Option<usize> {
+    /// Flags and version.
+    const FIXED: usize = 5;
+    let flags = datagram.get(start).filter(|flags| *flags & 0x80 != 0)?;
+    let destination = start + FIXED;
+    let source = destination + 1 + usize::from(*datagram.get(destination)?);
+    let after = source + 1 + usize::from(*datagram.get(source)?);
+    // An Initial has a token in front of its length. Ours is always empty, and its length a single zero.
+    let is_initial = flags & 0x30 == 0;
+    Some(after + usize::from(is_initial))
+}
+
+fn two_byte_varint(bytes: &[u8]) -> Option<usize> {
+    let value = u16::from_be_bytes(*bytes.first_chunk()?);
+    (value >> 14 == 1).then_some(usize::from(value & 0x3fff))
+}
+
+/// Cuts the padding of a path-MTU probe, a PING and zeros in a packet that has no length to agree with.
+fn strip_probe(packet: &mut BytesMut) {
     let is_probe = packet.len() > usize::from(MIN_PACKET);
     let Some((tag, frames)) = packet.split_last().filter(|_| is_probe) else { return };
     let used = frames.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);

@@ -40,11 +40,11 @@ pub struct MemoryStore {
 
 impl PeerStore for MemoryStore {
     fn load(&self, peer: &Hashname) -> io::Result<Option<PeerRecord>> {
-        Ok(self.records.lock().get(peer).cloned())
+        Ok(self.records.lock().get(peer).copied())
     }
 
     fn save(&self, peer: &Hashname, record: &PeerRecord) -> io::Result<()> {
-        self.records.lock().insert(*peer, record.clone());
+        self.records.lock().insert(*peer, *record);
         Ok(())
     }
 
