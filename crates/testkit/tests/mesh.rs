@@ -1,5 +1,12 @@
 //! Whole meshes on the simulated network, one scenario each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scenario that cannot go on has failed"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

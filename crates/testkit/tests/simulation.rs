@@ -3,10 +3,17 @@
 //!
 //! `TELEMESH_SEEDS=10000` runs more seeds than CI does, `TELEMESH_SEED=17` a single one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a scenario that cannot go on has failed"
+)]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -23,16 +30,28 @@ const LEAST: u64 = 10;
 
 #[test]
 fn bytes_arrive_once_in_order_and_unchanged_whatever_the_network_does() {
-    let mut fired = BTreeMap::new();
-    for seed in seeds() {
-        let outcome = World::run(seed, |world| scenario(world));
-        for problem in &outcome.problems {
-            panic!("seed {seed}: {problem}");
+    let fired = Mutex::new(BTreeMap::new());
+    let next = AtomicU64::new(seeds().start);
+    // Every seed is a world of its own in one thread; several worlds run side by side.
+    let run = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds().contains(&seed) {
+                break;
+            }
+            let outcome = World::run(seed, scenario);
+            assert!(outcome.problems.is_empty(), "seed {seed}: {:?}", outcome.problems);
+            for (fault, count) in outcome.fired {
+                *fired.lock().unwrap().entry(fault).or_insert(0) += count;
+            }
         }
-        for (fault, count) in outcome.fired {
-            *fired.entry(fault).or_insert(0) += count;
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(run);
         }
-    }
+    });
+    let fired = fired.into_inner().unwrap();
     if std::env::var_os("TELEMESH_SEED").is_none() {
         println!("faults fired: {fired:?}");
         for (fault, count) in fired {
@@ -43,7 +62,7 @@ fn bytes_arrive_once_in_order_and_unchanged_whatever_the_network_does() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace_under_faults() {
-    let run = |seed| World::run(seed, |world| scenario(world)).trace;
+    let run = |seed| World::run(seed, scenario).trace;
     for seed in 0..3 {
         assert_eq!(run(seed), run(seed), "seed {seed}");
     }
@@ -133,7 +152,7 @@ async fn recovered(from: &Node, to: &Node, sent: &AtomicU64) -> Result<(), Strin
     let link = from.mesh().find(&to.hashname()).ok_or("a contact was lost")?;
     link.up(Duration::from_secs(90)).await.map_err(|error| format!("the link stays down: {error}"))?;
     let all = async {
-        let mut next = || transfer(&link, sent.fetch_add(1, Ordering::Relaxed), 300_000);
+        let next = || transfer(&link, sent.fetch_add(1, Ordering::Relaxed), 300_000);
         match next().await {
             // The link may still look up that led to the process before a restart: the news comes once.
             Err(error) if ChannelError::of(&error) == Some(&ChannelError::PeerRestarted) => next().await,
