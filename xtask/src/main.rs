@@ -7,6 +7,7 @@ mod ci;
 mod codegen;
 mod graph;
 mod mutations;
+mod namespaces;
 mod readme;
 mod tidy;
 mod workspace;
@@ -41,6 +42,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["codegen", "--check"] => codegen::run(true),
         ["graph"] => graph::run(),
         ["mutations"] => mutations::run(),
+        ["namespaces"] => namespaces::run(),
+        // Run by `namespaces` inside of one.
+        ["stranger", target] => namespaces::stranger(target),
         ["readme"] => readme::run(),
         ["tidy"] => tidy::run(),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
@@ -58,5 +62,6 @@ usage: cargo xtask <chore>
   codegen [--check]     write the code generated from proto/, or check that it is up to date
   readme                check the pages' commands, snippets and links, and run the README's examples
   mutations             take each guard out of the protocol in turn; the tests must fail every time
+  namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
   bench [OPTION]…       run the comparison in bench/ and write its tables into docs/PERFORMANCE.md
 ";

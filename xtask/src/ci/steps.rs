@@ -1,7 +1,7 @@
 //! The list of steps, quick ones first, so that a slip is reported in seconds.
 
 use super::Step;
-use crate::mutations;
+use crate::{mutations, namespaces};
 
 /// What `cargo xtask ci` runs, in this order.
 pub(crate) const STEPS: &[Step] = &[
@@ -26,6 +26,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { idle: mutations::idle, ..step("mutations", "cargo xtask mutations") },
     // Last, because a release build takes long; the README promises this command too.
     step("demo", "cargo run --release -- demo"),
+    Step { idle: namespaces::idle, ..step("namespaces", "cargo xtask namespaces") },
 ];
 
 const fn step(name: &'static str, command: &'static str) -> Step {
