@@ -17,8 +17,6 @@ pub struct Engine {
     events: VecDeque<Event>,
     max_streams: u32,
     permitted_streams: u32,
-    /// How far the engine's clock was pushed ahead of the caller's, see [`Engine::path_changed`].
-    ahead: Duration,
     /// Reading has released credit that the peer should hear of.
     credit: bool,
     failed: bool,
@@ -62,21 +60,22 @@ impl Engine {
             events: VecDeque::new(),
             max_streams: config.max_streams,
             permitted_streams: INITIAL_STREAMS,
-            ahead: Duration::ZERO,
             credit: false,
             failed: false,
         })
     }
 
-    /// Takes one packet that the link has opened. Anything that is not of this engine is dropped.
-    pub fn handle_packet(&mut self, now: Instant, packet: BytesMut) {
-        let now = now + self.ahead;
-        self.half.receive(now, packet);
+    /// Takes one packet that the link has opened. Anything that is not of this engine is dropped; says whether it was of
+    /// this engine.
+    pub fn handle_packet(&mut self, now: Instant, packet: BytesMut) -> bool {
+        // All that engines send each other has a short header. The state machine would still take a first packet of
+        // another connection, and remember it for ever.
+        let is_short = packet.first().is_some_and(|flags| flags & LONG_HEADER == 0);
+        is_short && self.half.receive(now, packet)
     }
 
     /// Does what was due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let now = now + self.ahead;
         self.half.connection.handle_timeout(now);
         self.half.endpoint_events();
     }
@@ -84,13 +83,12 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called. Ask after every other call.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.half.connection.poll_timeout().map(|at| at.checked_sub(self.ahead).unwrap_or(at))
+        self.half.connection.poll_timeout()
     }
 
     /// Appends up to `max_segments` packets to `out`, which must be empty, and returns their size in
     /// bytes: all are this long, only the last may be shorter. `None` when there is nothing to send.
     pub fn poll_transmit(&mut self, now: Instant, max_segments: usize, out: &mut Vec<u8>) -> Option<usize> {
-        let now = now + self.ahead;
         let transmit = self.half.connection.poll_transmit(now, max_segments.max(1), out)?;
         Some(transmit.segment_size.unwrap_or(transmit.size))
     }
@@ -263,34 +261,35 @@ impl Engine {
     /// The link's path is another one now: forget what was learnt about the old, and resend at once.
     ///
     /// Congestion window, round-trip time and packet size start anew; do not call it when the new
-    /// path is like the old. Loss timers that have backed off for seconds would stall the streams, so
-    /// the engine's own clock is pushed to the next one if anything is in flight.
+    /// path is like the old.
     pub fn path_changed(&mut self, now: Instant) {
-        let now = now + self.ahead;
         self.half.connection.path_changed(now);
-        self.resend(now);
+        self.path_recovered(now);
     }
 
     /// The link works again after a silence: resend what is in flight without waiting for the timer.
+    ///
+    /// Loss timers that have backed off for seconds would stall the streams, so what is due at the next one is done now.
+    /// Only the timer is told that it is later: a clock that stays ahead would turn late acknowledgements into round
+    /// trips of that length.
     pub fn path_recovered(&mut self, now: Instant) {
-        let now = now + self.ahead;
-        self.resend(now);
+        for _ in 0..TIMERS_BEFORE_LOSS {
+            let Some(at) = self.half.connection.poll_timeout() else { return };
+            self.half.connection.handle_timeout(at.max(now));
+            self.half.endpoint_events();
+            if at > now + SHORT_TIMER {
+                return;
+            }
+        }
     }
 
-    fn resend(&mut self, now: Instant) {
-        if let Some(at) = self.half.connection.poll_timeout()
-            && let Some(wait) = at.checked_duration_since(now)
-            && !wait.is_zero()
-            && wait <= MAX_PUSH
-        {
-            self.ahead += wait;
-            self.half.connection.handle_timeout(at);
-        }
+    /// Sends a packet that says nothing but wants to be acknowledged.
+    pub fn ping(&mut self) {
+        self.half.connection.ping();
     }
 
     /// Ends the engine for the peer as well: it is told so in a last packet.
     pub fn close(&mut self, now: Instant) {
-        let now = now + self.ahead;
         self.failed = true;
         self.half.connection.close(now, VarInt::from_u32(0), Bytes::new());
     }
@@ -322,9 +321,14 @@ impl Engine {
     }
 }
 
-/// The farthest that the clock is pushed: loss timers back off to seconds, other timers (path-MTU
-/// discovery, ten minutes) need no hurry.
-const MAX_PUSH: Duration = Duration::from_secs(60);
+/// The flag of a packet with a long header (RFC 9000, section 17.2).
+const LONG_HEADER: u8 = 0x80;
+
+/// Timers of acknowledgements and of pacing are no longer than this; a loss timer that stalls anybody is.
+const SHORT_TIMER: Duration = Duration::from_millis(30);
+
+/// How many timers may stand before the loss timer: that of acknowledgements, that of pacing, and it.
+const TIMERS_BEFORE_LOSS: usize = 3;
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -364,3 +368,6 @@ fn write_error(error: quinn_proto::WriteError) -> WriteError {
 fn code(code: VarInt) -> u32 {
     u32::try_from(code.into_inner()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

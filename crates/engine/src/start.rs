@@ -227,17 +227,21 @@ impl Half {
         packets
     }
 
-    /// Feeds one packet to the connection; packets of another engine find none and are dropped.
-    pub(crate) fn receive(&mut self, now: Instant, packet: BytesMut) {
+    /// Feeds one packet to the connection; packets of another engine find none and are dropped. Says whether it found one.
+    pub(crate) fn receive(&mut self, now: Instant, packet: BytesMut) -> bool {
         let mut response = Vec::new();
         // Responses (resets, version negotiation) never leave: a link has no strangers inside.
-        if let Some(DatagramEvent::ConnectionEvent(handle, event)) =
+        let Some(DatagramEvent::ConnectionEvent(handle, event)) =
             self.endpoint.handle(now, PEER, None, None, packet, &mut response)
-            && handle == self.handle
-        {
+        else {
+            return false;
+        };
+        let found = handle == self.handle;
+        if found {
             self.connection.handle_event(event);
             self.endpoint_events();
         }
+        found
     }
 
     /// Lets connection and endpoint talk about connection ids.

@@ -94,7 +94,7 @@ fn packets_of_another_engine_are_dropped() {
     assert!(!late.is_empty());
     let now = new.now();
     for packet in late {
-        new.end(1).handle_packet(now, packet);
+        assert!(!new.end(1).handle_packet(now, packet), "it is told apart");
     }
     assert_eq!(new.events(1), []);
     assert!(new.packets(1).iter().all(is_probe), "not even a reset is sent");
@@ -216,6 +216,38 @@ fn after_a_long_silence_the_loss_timer_is_not_waited_for() {
     let mut buffer = [0; 32];
     let whole = Read { length: 16, end: false };
     assert_eq!(pair.end(1).read(id, &mut buffer), Ok(whole), "the rest came within 100 ms of the change");
+}
+
+#[test]
+fn acknowledgements_that_come_after_an_outage_do_not_pass_for_long_round_trips() {
+    let mut pair = Pair::new(13, Faults::default());
+    let id = pair.end(0).open().unwrap();
+    pair.end(0).write(id, b"before").unwrap();
+    pair.run_for(Duration::from_millis(500));
+    // This one arrives, and so do the ones that follow it when nobody answers; only the answers are lost.
+    pair.end(0).write(id, b" in").unwrap();
+    let mut last_sent = pair.now();
+    for _ in 0..280 {
+        let now = pair.now();
+        for packet in pair.packets(0) {
+            last_sent = now;
+            assert!(pair.end(1).handle_packet(now, packet));
+        }
+        pair.packets(1);
+        pair.wait(Duration::from_millis(10));
+    }
+    let now = pair.now();
+    pair.end(0).path_recovered(now);
+    // The other side answers before it hears what is resent.
+    pair.end(1).write(id, b"back").unwrap();
+    pair.transmit(1);
+    pair.run_for(Duration::from_millis(200));
+    let (rtt, late) = (pair.end(0).stats().rtt, now - last_sent);
+    // A sample has an eighth of the weight.
+    assert!(
+        rtt < late / 8 + Duration::from_millis(30),
+        "an answer {late:?} late made a round trip of {rtt:?}"
+    );
 }
 
 #[test]

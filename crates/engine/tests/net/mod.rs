@@ -1,4 +1,6 @@
 //! The queue that joins two engines: delay, loss, duplication, reordering, virtual time.
+#![allow(clippy::expect_used, reason = "clippy does not see that helpers in here belong to tests")]
+#![allow(clippy::disallowed_methods, reason = "a test starts from some instant")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -135,6 +137,16 @@ impl Pair {
                 let extra = if late { self.rng.random_range(0..30_000) } else { 0 };
                 let at = self.now + DELAY + Duration::from_micros(extra);
                 self.queue.insert((at, self.sent * 2 + copy as u64), (1 - end, packet.clone()));
+            }
+        }
+    }
+
+    /// Lets time pass for the timers only: nothing is sent or delivered.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        for end in &mut self.ends {
+            if end.poll_timeout().is_some_and(|at| at <= self.now) {
+                end.handle_timeout(self.now);
             }
         }
     }
