@@ -1,5 +1,12 @@
 //! Ends in order: what has arrived is read, what has not is reported, and nothing is left over.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
 use std::time::Duration;
 
 use telemesh::{EngineConfig, Incoming, Invite, Link, Mesh, Open, Opener as _, State};

@@ -1,5 +1,12 @@
 //! Two endpoints over real UDP sockets on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,178 @@
+//! What can be typed: global options, commands and their options.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Encrypted links between endpoints that trust each other, over whatever network path works.
+///
+/// Two shells are enough to try it: `telemesh pipe` in one prints what to type in the other.
+#[derive(Debug, Parser)]
+#[command(name = "telemesh", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Default, Arguments)]
+pub(crate) struct Global {
+    /// Folder with the key and everything else that is kept [default: the platform's data folder]
+    #[arg(long, global = true, env = "TELEMESH_HOME", hide_env_values = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// JSON for scripts, one object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No hints and no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Use the key of the home folder where a throw-away one would do
+    #[arg(long, global = true)]
+    pub(crate) as_me: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Two endpoints on this machine show what they can do; succeeds only if all of it worked
+    Demo(Demo),
+    /// Who we are: hashname, URI and link JSON
+    Id,
+    /// Join standard input and output to a stream; without TO, wait for one and print an invite
+    Pipe(Pipe),
+    /// Measure round trips to an endpoint
+    Ping(Ping),
+    /// Measure a link; without TO, answer and print an invite
+    Perf(Perf),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Demo {
+    /// Size of the big transfers, in MiB
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MAX_MIB))]
+    pub(crate) size: u64,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Pipe {
+    /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Ping {
+    /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: String,
+    /// How many
+    #[arg(short = 'n', default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+    /// How long to wait for the link to come up, in seconds
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Perf {
+    /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: Option<String>,
+    /// Measure only this
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) only: Option<Measure>,
+    /// How much to transfer each way, in MiB
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=MAX_MIB))]
+    pub(crate) size: u64,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Listen {
+    /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+/// What `perf` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measure {
+    /// MiB per second through one stream, each way
+    Throughput,
+    /// Round trips of 64 bytes
+    Rtt,
+    /// Channels opened, used for 64 bytes there and back, and closed, per second
+    Opens,
+}
+
+/// Reads the command line. What clap has to say itself (help, the version, a usage error) is said here.
+pub(crate) fn parse() -> Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        let shown = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        if !shown && std::env::args_os().any(|argument| argument == "--json") {
+            let global = Global { json: true, ..Global::default() };
+            return Output::new(&global).fail(&Failure::Usage(one_line(&error)));
+        }
+        // Nothing can be done if even this cannot be printed.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// What clap says first, without its advice and the word in front.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.trim_start_matches("error: ").to_owned()
+}
+
+/// A number of seconds, with fractions.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() && time <= MAX_TIMEOUT => Ok(time),
+        _ => Err(format!("more than 0 and at most {} seconds", MAX_TIMEOUT.as_secs())),
+    }
+}
+
+/// A day: whoever types more has forgotten the unit.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A tebibyte: as many MiB fit in any counter here.
+const MAX_MIB: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_positive_and_finite() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0", "-1", "nan", "inf", "1e9", "", "5s"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_before_or_behind_the_command() {
+        for line in ["telemesh --json --quiet id", "telemesh id --json -q"] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert!(args.global.json && args.global.quiet && !args.global.as_me, "{line}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `TO`: the other end, as somebody typed it, wrote it in a file or pipes it in.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+
+use serde::de::IgnoredAny;
+use telemesh::LinkTarget;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// More than any URI or link JSON has.
+const MAX_LENGTH: usize = 64 * 1024;
+
+/// Reads `TO`: a URI, link JSON or hashname, `@file` with one of them, or `-` for standard input.
+pub(crate) fn read(to: &str) -> Result<LinkTarget, Failure> {
+    let text = if to == "-" {
+        // Only as much as belongs to it: what follows is data for `pipe`.
+        first_of(&mut io::stdin().lock()).map_err(|error| unreadable("standard input", &error))?
+    } else if let Some(path) = to.strip_prefix('@') {
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        first_of(&mut BufReader::new(file)).map_err(|error| unreadable(path, &error))?
+    } else {
+        Zeroizing::new(to.to_owned())
+    };
+    // The error does not repeat the text, which may hold a secret.
+    text.parse().map_err(|error| {
+        let hint =
+            if text.contains("://") { "; put it in quotes, a shell takes & and # for its own" } else { "" };
+        Failure::Usage(format!("TO: {error}{hint}"))
+    })
+}
+
+/// Whether its bearer is let in by the secret, so that it does not matter who we are.
+pub(crate) fn has_invite(target: &LinkTarget) -> bool {
+    matches!(target, LinkTarget::Uri(uri) if uri.invite().is_some())
+}
+
+fn unreadable(source: &str, error: &io::Error) -> Failure {
+    Failure::Usage(format!("TO: could not read {source}: {error}"))
+}
+
+/// The first line that is not empty, or as many lines as its JSON has.
+fn first_of(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    loop {
+        let start = text.len();
+        let read = read_line(input, &mut text)?;
+        let line = text.get(start..).unwrap_or_default().trim();
+        let goes_on = if text.starts_with('{') {
+            // Only a brace can be its end, so that not every line is a reason to read all of it again.
+            !line.ends_with('}') || is_unfinished(&text)
+        } else {
+            line.is_empty()
+        };
+        if read == 0 || !goes_on {
+            return Ok(text);
+        }
+        if line.is_empty() {
+            text.truncate(start);
+        }
+    }
+}
+
+fn read_line(input: &mut impl BufRead, text: &mut String) -> io::Result<usize> {
+    let room = MAX_LENGTH.saturating_sub(text.len());
+    if room == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long to be a link"));
+    }
+    io::Read::take(input, u64::try_from(room).unwrap_or(u64::MAX)).read_line(text)
+}
+
+fn is_unfinished(json: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(json).is_err_and(|error| error.is_eof())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn only_the_first_line_is_taken() {
+        let mut input = &b"\n  link://one/ \ndata follows"[..];
+        assert_eq!(first_of(&mut input).unwrap().trim(), "link://one/");
+        assert_eq!(input, b"data follows");
+    }
+
+    #[test]
+    fn json_may_have_many_lines() {
+        let mut input = &b"{\n \"a\": [1,\n2]\n}\nrest"[..];
+        assert_eq!(first_of(&mut input).unwrap().trim(), "{\n \"a\": [1,\n2]\n}");
+        assert_eq!(input, b"rest");
+        let mut input = &b"\n\n{\"a\": {}\n, \"b\": {}\n}\n"[..];
+        assert_eq!(first_of(&mut input).unwrap().trim(), "{\"a\": {}\n, \"b\": {}\n}");
+    }
+
+    #[test]
+    fn endless_input_is_not_stored() {
+        let mut line = BufReader::new(io::Read::take(io::repeat(b'x'), 1 << 20));
+        assert_eq!(first_of(&mut line).unwrap().len(), MAX_LENGTH);
+        let endless = io::Read::take(&b"{\n"[..], 2).chain(io::Read::take(io::repeat(b'['), 1 << 20));
+        assert!(first_of(&mut BufReader::new(endless)).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error_that_does_not_repeat_it() {
+        for text in ["nonsense", "link://[", "{}", "@/no/such/file"] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.kind(), "usage");
+            assert!(error.to_string().starts_with("TO: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The real program, run as people and scripts run it: processes on this machine, linked over loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
+mod demo;
+mod errors;
+mod identity;
+mod measuring;
+mod pipe;
+mod support;

@@ -1,0 +1,192 @@
+//! Running the program, without ever waiting for it for ever.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A folder for homes and files that is gone after the test.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// The program with these arguments, separated by spaces, and a home that is not there yet.
+pub(crate) fn telemesh(folder: &TempDir, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_telemesh"));
+    command.args(arguments.split_whitespace()).env("TELEMESH_HOME", folder.path().join("home"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A program that runs. It is killed when the test is over.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<Receiver<Vec<u8>>>,
+    stderr: Option<Receiver<Vec<u8>>>,
+}
+
+/// What a program has left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().map(collect);
+        let stdout = child.stdout.take().map(collect);
+        Self { child, stdout, stderr }
+    }
+
+    /// Starts an endpoint that waits, and gives it with its ready event. `pipe` says it on standard error.
+    pub(crate) fn waiting(command: &mut Command) -> (Self, Value) {
+        let mut child = command.args(["--json", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let is_pipe = command.get_args().any(|argument| argument == "pipe");
+        let (line, rest) = if is_pipe {
+            first_line(child.stderr.take().unwrap())
+        } else {
+            first_line(child.stdout.take().unwrap())
+        };
+        let line = line.recv_timeout(LIMIT).expect("no ready event");
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&ready["v"], &ready["event"]), (&1.into(), &"ready".into()), "{line}");
+        let mut running = Self { stdout: child.stdout.take().map(collect), stderr: None, child };
+        if is_pipe {
+            running.stderr = Some(rest);
+        } else {
+            running.stdout = Some(rest);
+            running.stderr = running.child.stderr.take().map(collect);
+        }
+        (running, ready)
+    }
+
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let stdout = self.stdout.take().map(|output| output.recv_timeout(LIMIT).expect("it does not end"));
+        let stderr = self.stderr.take().map(|output| output.recv_timeout(LIMIT).expect("it does not end"));
+        Ended {
+            status: self.child.wait().unwrap(),
+            stdout: stdout.unwrap_or_default(),
+            stderr: String::from_utf8(stderr.unwrap_or_default()).unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The same, if it has ended with this code.
+    #[track_caller]
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{}\n{}", self.text(), self.stderr);
+        self
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Its objects, each with the version.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        objects(&self.text())
+    }
+}
+
+/// One object per line, each with the version.
+pub(crate) fn objects(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    lines.inspect(|object| assert_eq!(object["v"], 1, "{object}")).collect()
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(command: &mut Command) -> Ended {
+    Running::start(command).end()
+}
+
+/// The invite in a ready event.
+pub(crate) fn invite(ready: &Value) -> &str {
+    ready["invite"].as_str().unwrap()
+}
+
+/// Feeds a program from a thread, since it may read as slowly as it likes.
+pub(crate) fn feed(mut stdin: ChildStdin, bytes: Vec<u8>) {
+    // A program that ends early is noticed by its code.
+    thread::spawn(move || stdin.write_all(&bytes));
+}
+
+/// Writes a file and gives its path.
+pub(crate) fn file(folder: &TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Bytes without a pattern.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(length).collect()
+}
+
+#[cfg(unix)]
+pub(crate) fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn collect(mut output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = output.read_to_end(&mut all);
+        let _ = sender.send(all);
+    });
+    receiver
+}
+
+/// The first line, and what comes after it once that is complete.
+fn first_line(output: impl Read + Send + 'static) -> (Receiver<String>, Receiver<Vec<u8>>) {
+    let (line_sender, line) = mpsc::channel();
+    let (rest_sender, rest) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut first = String::new();
+        let _ = output.read_line(&mut first);
+        let _ = line_sender.send(first);
+        let mut all = Vec::new();
+        let _ = output.read_to_end(&mut all);
+        let _ = rest_sender.send(all);
+    });
+    (line, rest)
+}
