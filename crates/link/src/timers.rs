@@ -65,7 +65,7 @@ pub const MAX_CANDIDATES: usize = 32;
 /// The shorter round trip wins only when it is shorter by a fifth and by this, so that two like paths do not alternate.
 pub(crate) const SWITCH_MARGIN: Duration = Duration::from_millis(5);
 
-/// A session in use is renewed after this by the side that started it (plus up to a quarter of jitter on 8 s).
+/// A session in use is renewed after this by the side that started it, less the jitter.
 pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(120);
 /// Jitter of [`RENEW_AFTER`], so that the links of a router do not all renew at once.
 pub(crate) const RENEW_JITTER: Duration = Duration::from_secs(8);

@@ -19,6 +19,9 @@ use crate::outcome::Outcome;
 /// Messages that a channel keeps for a reader; more are dropped.
 const MAX_QUEUED: usize = 256;
 
+/// Bytes that a channel keeps for a reader: many channels must not add up to much where nobody reads.
+const MAX_QUEUED_BYTES: usize = 64 << 10;
+
 /// Unreliable channels of one link, both sides' together. The types' own limits are below it; this bounds what waits for a
 /// decision and what the application itself opens.
 const MAX_CHANNELS: usize = 4_096;
@@ -38,6 +41,8 @@ pub(crate) struct Queue(Mutex<State>);
 #[derive(Default)]
 struct State {
     messages: VecDeque<Bytes>,
+    /// Bytes in `messages`.
+    held: usize,
     reader: Option<Waker>,
     /// No more messages will come: in order, or for this reason.
     ended: Option<Option<ChannelError>>,
@@ -52,7 +57,9 @@ impl Queue {
 
     fn push(&self, message: &[u8], outcome: &mut Outcome) {
         let mut state = self.0.lock();
-        if state.messages.len() < MAX_QUEUED && state.ended.is_none() {
+        let fits = state.messages.len() < MAX_QUEUED && state.held + message.len() <= MAX_QUEUED_BYTES;
+        if fits && state.ended.is_none() {
+            state.held += message.len();
             state.messages.push_back(Bytes::copy_from_slice(message));
         }
         outcome.wakers.extend(state.reader.take());
@@ -152,6 +159,7 @@ impl RawDatagrams for MeshDatagrams {
     fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ChannelError>> {
         let mut state = self.queue.0.lock();
         if let Some(message) = state.messages.pop_front() {
+            state.held -= message.len();
             return Poll::Ready(Ok(Some(message)));
         }
         match &state.ended {

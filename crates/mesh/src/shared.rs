@@ -75,14 +75,12 @@ impl Shared {
         }
     }
 
-    /// Ends the link with a peer, which is no contact any more.
+    /// Ends the link with a peer, which is no contact any more. Its record stays in the store: without it an old handshake of
+    /// the peer's would be new again if it came back.
     pub(crate) fn remove_link(&self, peer: &Hashname) -> bool {
         let removed = self.table.write().remove(peer);
         let Some(cell) = removed else { return false };
         cell.drive(|inner, now, _| inner.link.close(now, CloseReason::NotTrusted));
-        if let Err(error) = self.core.store.remove(peer) {
-            tracing::error!(peer = %peer.short(), %error, "what is known about a peer was not removed");
-        }
         true
     }
 

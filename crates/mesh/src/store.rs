@@ -24,12 +24,6 @@ pub trait PeerStore: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be written. The handshake is then not answered.
     fn save(&self, peer: &Hashname, record: &PeerRecord) -> io::Result<()>;
-
-    /// Forgets a peer.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn remove(&self, peer: &Hashname) -> io::Result<()>;
 }
 
 /// A store that lives as long as the process. Share it between meshes to survive their restarts in a test.
@@ -45,11 +39,6 @@ impl PeerStore for MemoryStore {
 
     fn save(&self, peer: &Hashname, record: &PeerRecord) -> io::Result<()> {
         self.records.lock().insert(*peer, *record);
-        Ok(())
-    }
-
-    fn remove(&self, peer: &Hashname) -> io::Result<()> {
-        self.records.lock().remove(peer);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ pub const MAX_HELLO_LENGTH: usize = 1_024;
 /// Longest credential in a Hello, in bytes: a proof, a ticket or a short token. What is larger belongs in a channel.
 pub const MAX_CREDENTIAL_LENGTH: usize = 512;
 
-/// Length of the key under which the answer to a Hello is marked, in bytes: that of a keyed BLAKE2s mark.
+/// Length of the key under which the answer to a Hello is marked, in bytes: that of a truncated HMAC-SHA256.
 pub const RESPONSE_MAC_KEY_LENGTH: usize = 16;
 
 /// Longest encoded [`Open`](crate::Open), in bytes: enough for a description, too little for a transfer.
