@@ -24,7 +24,7 @@ use crate::datagrams::Queue;
 use crate::inner::{Inner, Pong};
 use crate::outcome::Outcome;
 use crate::state::LinkState;
-use crate::streams::Streams;
+use crate::streams::{Streams, Ticket, Waiter};
 
 /// See the module's page.
 pub(crate) struct LinkCell {
@@ -132,14 +132,29 @@ impl LinkCell {
         self: &Arc<Self>,
         cx: &mut Context<'_>,
         first: &Bytes,
+        ticket: &mut Option<Ticket>,
     ) -> Poll<Result<(u64, StreamId), ChannelError>> {
-        self.drive(|inner, now, _| {
+        self.drive(|inner, now, outcome| {
+            if !inner.is_up() {
+                return Poll::Ready(Err(ChannelError::LinkDown));
+            }
             let streams = match inner.ensure_streams(&self.core, now) {
                 Ok(streams) => streams,
                 Err(error) => return Poll::Ready(Err(error)),
             };
-            streams.open(first.clone(), cx).map_or(Poll::Pending, |id| Poll::Ready(Ok((streams.epoch, id))))
+            ticket.take_if(|ticket| ticket.epoch != streams.epoch);
+            let id = streams.open(first, ticket, cx, outcome);
+            id.map_or(Poll::Pending, |id| Poll::Ready(Ok((streams.epoch, id))))
         })
+    }
+
+    /// Somebody who waited for a stream waits no more.
+    pub(crate) fn leave_line(self: &Arc<Self>, ticket: Ticket) {
+        self.drive(|inner, _, outcome| {
+            if let Ok(streams) = inner.streams_of(ticket.epoch) {
+                streams.leave_line(ticket, outcome);
+            }
+        });
     }
 
     /// Does something with the streams of one epoch and sends what comes of it.
@@ -156,7 +171,7 @@ impl LinkCell {
 
     /// The handle of a stream is gone.
     pub(crate) fn detach(self: &Arc<Self>, epoch: u64, id: StreamId) {
-        self.drive(|inner, _, _| inner.detach(epoch, id));
+        self.drive(|inner, _, outcome| inner.detach(epoch, id, outcome));
     }
 
     /// Writes to a stream, and sends at once.
@@ -193,13 +208,14 @@ impl LinkCell {
         self: &Arc<Self>,
         epoch: u64,
         id: StreamId,
+        waiter: Waiter,
         cx: &mut Context<'_>,
         read: impl FnOnce(&mut Engine) -> Result<T, ReadError>,
     ) -> Poll<Result<T, ChannelError>> {
         let mut credit = false;
         let result = self.look(|inner| {
             let (streams, over) = inner.streams_to_read(epoch)?;
-            let result = streams.read(id, cx, read);
+            let result = streams.read(id, waiter, cx, read);
             credit = over.is_none() && streams.engine.take_credit();
             // Nothing more will arrive where the engine is over.
             Ok(result.or_else(|| over.map(Err)))

@@ -151,9 +151,9 @@ impl Inner {
     }
 
     /// The handle of a stream is gone.
-    pub(crate) fn detach(&mut self, epoch: u64, id: StreamId) {
+    pub(crate) fn detach(&mut self, epoch: u64, id: StreamId, outcome: &mut Outcome) {
         if let Ok((streams, _)) = self.streams_to_read(epoch) {
-            streams.detach(id);
+            streams.detach(id, outcome);
         }
         self.past.take_if(|past| !past.is_held());
     }
@@ -336,7 +336,7 @@ impl Inner {
             let _ = streams.events(outcome);
             self.lost |= !streams.is_drained();
             self.engine_number = self.engine_number.max(streams.number + 1);
-            streams.wake_all(outcome);
+            streams.retire(outcome);
             self.past = streams.is_held().then_some(streams);
         }
     }

@@ -20,6 +20,7 @@ use crate::datagrams::MeshDatagrams;
 use crate::inner::Pong;
 use crate::raw_stream::MeshStream;
 use crate::state::{LinkError, LinkState, may_come_back};
+use crate::streams::Ticket;
 
 /// How long [`Link::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -129,9 +130,24 @@ impl Link {
     async fn open_reliable(&self, open: Open) -> Result<Channel, OpenError> {
         Self::check(&open, ChannelKind::Reliable)?;
         let first = Bytes::from(open.encode_delimited()?);
-        let (epoch, id) = poll_fn(|cx| self.cell.poll_open(cx, &first)).await?;
+        let mut place = Place { cell: &self.cell, ticket: None };
+        let (epoch, id) = poll_fn(|cx| self.cell.poll_open(cx, &first, &mut place.ticket)).await?;
         let stream = MeshStream::opener(self.cell.clone(), epoch, id);
         Ok(Channel::new(self.cell.peer, open.channel_type, Box::new(stream)))
+    }
+}
+
+/// A place in the line for a stream, given up with the future that waits.
+struct Place<'a> {
+    cell: &'a Arc<LinkCell>,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.cell.leave_line(ticket);
+        }
     }
 }
 

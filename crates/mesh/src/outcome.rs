@@ -9,13 +9,15 @@ use telemesh_link::PeerRecord;
 use crate::cell::LinkCell;
 use crate::clock;
 use crate::datagrams::{MeshDatagrams, OpenedDatagrams, PendingDatagrams};
-use crate::raw_stream::PendingStream;
+use crate::raw_stream::{MeshStream, PendingStream};
 use crate::streams::OpenedStream;
 
 /// Collected under the link's lock, because all of it may take other locks, this one included.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) wakers: Vec<Waker>,
+    /// To be dropped outside of the lock: with a task's last waker the task may go, and everything that it owns.
+    pub(crate) discarded: Vec<Waker>,
     pub(crate) streams: Vec<OpenedStream>,
     pub(crate) datagrams: Vec<OpenedDatagrams>,
     pub(crate) records: Vec<PeerRecord>,
@@ -37,7 +39,7 @@ impl Outcome {
         }
         for opened in self.streams {
             let OpenedStream { epoch, id, open, early } = opened;
-            let pending = PendingStream { cell: cell.clone(), epoch, id, early };
+            let pending = PendingStream(MeshStream::incoming(cell.clone(), epoch, id, early));
             dispatch(cell, Incoming::reliable(cell.peer, open, Box::new(pending)));
         }
         for opened in self.datagrams {

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use telemesh_channel::{ChannelError, OpenError, Pending, RawStream, Refusal};
-use telemesh_engine::StreamId;
+use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_wire::Answer;
 use tokio::io::ReadBuf;
 
 use crate::cell::LinkCell;
+use crate::streams::{Streams, Waiter};
 
 /// How much of an answer is read at once, in bytes: acceptance has one.
 const ANSWER_CHUNK: usize = 2_048;
@@ -28,8 +29,8 @@ pub(crate) struct MeshStream {
     answer: AnswerState,
     /// Bytes that came together with an open message or an answer.
     early: Bytes,
-    /// The engine has reported the end.
-    ended: bool,
+    /// How reading has ended: with the last byte, or for this reason. The engine says it only once.
+    ended: Option<Result<(), ChannelError>>,
 }
 
 /// What the opener knows of the peer's answer.
@@ -43,10 +44,15 @@ impl MeshStream {
     /// A stream that was opened here.
     pub(crate) fn opener(cell: Arc<LinkCell>, epoch: u64, id: StreamId) -> Self {
         let answer = AnswerState::Waiting(BytesMut::new());
-        Self { cell, epoch, id, answer, early: Bytes::new(), ended: false }
+        Self { cell, epoch, id, answer, early: Bytes::new(), ended: None }
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
+    /// A stream that the peer has opened, and what came behind its open message.
+    pub(crate) fn incoming(cell: Arc<LinkCell>, epoch: u64, id: StreamId, early: Bytes) -> Self {
+        Self { cell, epoch, id, answer: AnswerState::Given, early, ended: None }
+    }
+
+    fn poll_answer(&mut self, waiter: Waiter, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
         loop {
             let held = match &mut self.answer {
                 AnswerState::Given => return Poll::Ready(Ok(())),
@@ -69,76 +75,89 @@ impl MeshStream {
                 Ok(None) => {}
                 Err(_) => return Poll::Ready(Err(ChannelError::Protocol("an answer that cannot be read"))),
             }
-            let read =
-                self.cell.read(self.epoch, self.id, cx, |engine| engine.read_chunk(self.id, ANSWER_CHUNK));
-            match std::task::ready!(read)? {
-                Some(chunk) => held.extend_from_slice(&chunk),
-                None => {
-                    return Poll::Ready(Err(ChannelError::Protocol("the channel ended before its answer")));
-                }
+            let chunk = ready!(self.poll_engine(waiter, cx, |engine, id| {
+                engine.read_chunk(id, ANSWER_CHUNK).map(|chunk| (chunk.is_none(), chunk))
+            }));
+            match (chunk?, &mut self.answer) {
+                (Some(chunk), AnswerState::Waiting(held)) => held.extend_from_slice(&chunk),
+                _ => return Poll::Ready(Err(ChannelError::Protocol("the channel ended before its answer"))),
             }
         }
     }
 
-    /// A write that failed may have done so because the peer refused: its words say more than a bare stop.
-    fn explain(&mut self, cx: &mut Context<'_>, error: ChannelError) -> ChannelError {
-        match self.poll_answer(cx) {
-            Poll::Ready(Err(refused @ ChannelError::Refused(_))) => refused,
-            _ => error,
+    /// Reads with `read`, which also says whether that was the end.
+    fn poll_engine<T: Default>(
+        &mut self,
+        waiter: Waiter,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&mut Engine, StreamId) -> Result<(bool, T), ReadError>,
+    ) -> Poll<Result<T, ChannelError>> {
+        if let Some(ended) = &self.ended {
+            return Poll::Ready(ended.clone().map(|()| T::default()));
+        }
+        let id = self.id;
+        match ready!(self.cell.read(self.epoch, id, waiter, cx, |engine| read(engine, id))) {
+            Ok((end, value)) => {
+                self.ended = end.then_some(Ok(()));
+                Poll::Ready(Ok(value))
+            }
+            Err(error) => {
+                self.ended = Some(Err(error.clone()));
+                Poll::Ready(Err(error))
+            }
         }
     }
 
     fn write(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnOnce(&mut telemesh_engine::Engine, StreamId) -> Result<usize, telemesh_engine::WriteError>,
+        write: impl FnOnce(&mut Engine, StreamId) -> Result<usize, WriteError>,
     ) -> Poll<io::Result<usize>> {
         let id = self.id;
-        self.cell
-            .write(self.epoch, id, cx, |engine| write(engine, id))
-            .map_err(|error| self.explain(cx, error).into())
+        let error = match ready!(self.cell.write(self.epoch, id, cx, |engine| write(engine, id))) {
+            Ok(written) => return Poll::Ready(Ok(written)),
+            Err(error) => error,
+        };
+        // A peer that refuses stops us as well, and its words say more than a bare stop. They may come a little later.
+        match (self.poll_answer(Waiter::Writer, cx), error) {
+            (Poll::Ready(Err(refused @ ChannelError::Refused(_))), _) => Poll::Ready(Err(refused.into())),
+            (Poll::Pending, ChannelError::Stopped(_)) => Poll::Pending,
+            (_, error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
 
 impl RawStream for MeshStream {
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), OpenError>> {
-        self.poll_answer(cx).map_err(|error| match error {
+        self.poll_answer(Waiter::Reader, cx).map_err(|error| match error {
             ChannelError::Refused(refusal) => OpenError::Refused(refusal),
             other => OpenError::Channel(other),
         })
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_answer(cx))?;
+        ready!(self.poll_answer(Waiter::Reader, cx))?;
         if !self.early.is_empty() {
             let count = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early.split_to(count));
             return Poll::Ready(Ok(()));
         }
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        let id = self.id;
         let space = buf.initialize_unfilled();
-        let read = std::task::ready!(self.cell.read(self.epoch, id, cx, |engine| engine.read(id, space)))?;
-        self.ended = read.end;
-        buf.advance(read.length);
+        let length = ready!(self.poll_engine(Waiter::Reader, cx, |engine, id| {
+            engine.read(id, space).map(|read| (read.end, read.length))
+        }))?;
+        buf.advance(length);
         Poll::Ready(Ok(()))
     }
 
     fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        std::task::ready!(self.poll_answer(cx))?;
+        ready!(self.poll_answer(Waiter::Reader, cx))?;
         if !self.early.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut self.early))));
         }
-        if self.ended {
-            return Poll::Ready(Ok(None));
-        }
-        let id = self.id;
-        let chunk = std::task::ready!(
-            self.cell.read(self.epoch, id, cx, |engine| engine.read_chunk(id, usize::MAX))
-        )?;
-        self.ended = chunk.is_none();
+        let chunk = ready!(self.poll_engine(Waiter::Reader, cx, |engine, id| {
+            engine.read_chunk(id, usize::MAX).map(|chunk| (chunk.is_none(), chunk))
+        }))?;
         Poll::Ready(Ok(chunk))
     }
 
@@ -179,43 +198,34 @@ impl Drop for MeshStream {
 }
 
 /// A stream that the peer has opened and nobody has decided upon.
-pub(crate) struct PendingStream {
-    pub(crate) cell: Arc<LinkCell>,
-    pub(crate) epoch: u64,
-    pub(crate) id: StreamId,
-    pub(crate) early: Bytes,
+pub(crate) struct PendingStream(pub(crate) MeshStream);
+
+impl PendingStream {
+    /// If the engine has died meanwhile, whoever uses the stream learns it then.
+    fn decide(&self, act: impl FnOnce(&mut Streams, StreamId)) {
+        let Self(stream) = self;
+        let _ = stream.cell.streams(stream.epoch, |streams| act(streams, stream.id));
+    }
 }
 
 impl Pending<Box<dyn RawStream>> for PendingStream {
     fn accept(self: Box<Self>) -> Box<dyn RawStream> {
-        let answer = Answer::Accepted.encode_delimited();
-        // If the engine has died meanwhile, the stream says so at its first use.
-        let _ = self.cell.streams(self.epoch, |streams| streams.begin(self.id, answer.into()));
-        Box::new(MeshStream {
-            cell: self.cell,
-            epoch: self.epoch,
-            id: self.id,
-            answer: AnswerState::Given,
-            early: self.early,
-            ended: false,
-        })
+        self.decide(|streams, id| streams.begin(id, Answer::Accepted.encode_delimited().into()));
+        Box::new(self.0)
     }
 
     fn refuse(self: Box<Self>, refusal: Refusal) {
-        let answer = Answer::Refused(refusal).encode_delimited();
-        let _ = self.cell.streams(self.epoch, |streams| {
-            streams.begin(self.id, answer.into());
-            streams.finish(self.id);
-            streams.stop(self.id, telemesh_channel::CANCELLED);
-            streams.detach(self.id);
+        self.decide(|streams, id| {
+            streams.begin(id, Answer::Refused(refusal).encode_delimited().into());
+            streams.finish(id);
+            streams.stop(id, telemesh_channel::CANCELLED);
         });
     }
 
     fn ignore(self: Box<Self>) {
-        let _ = self.cell.streams(self.epoch, |streams| {
-            streams.stop(self.id, telemesh_channel::CANCELLED);
-            streams.reset(self.id, telemesh_channel::CANCELLED);
-            streams.detach(self.id);
+        self.decide(|streams, id| {
+            streams.stop(id, telemesh_channel::CANCELLED);
+            streams.reset(id, telemesh_channel::CANCELLED);
         });
     }
 }

@@ -27,11 +27,12 @@ pub(crate) struct Streams {
     /// Counts the engines of this link in this process, so that handles of an earlier one are recognised.
     pub(crate) epoch: u64,
     table: BTreeMap<StreamId, Stream>,
-    /// Tasks that wait until the peer permits another stream.
-    openers: Vec<Waker>,
+    /// Tasks that wait until the peer permits another stream, the longest waiting first.
+    openers: BTreeMap<u64, Waker>,
+    next_ticket: u64,
     /// Bytes held of open messages that are not complete.
     opening: usize,
-    /// Streams that were ended here and are not acknowledged yet.
+    /// Streams whose end is under way.
     ending: usize,
 }
 
@@ -44,12 +45,45 @@ struct Stream {
     opening: Option<BytesMut>,
     /// What must be written before anything else: an open message or an answer that found no room.
     unsent: Bytes,
-    /// Ended here: to be finished once `unsent` is gone, or finished and not acknowledged.
-    ending: bool,
-    /// The engine has been told of the end.
-    finished: bool,
-    /// No handle here any more; kept only until `ending` or `unsent` is done.
+    end: End,
+    /// The peer does not read what is written.
+    stopped: bool,
+    /// No handle here any more; kept only while its end is under way.
     detached: bool,
+}
+
+/// How our direction of a stream ends.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// To be finished once what is unsent is gone.
+    Wanted,
+    /// Finished and not acknowledged.
+    Sent,
+    /// Acknowledged, reset, or not wanted by the peer.
+    Over,
+}
+
+impl End {
+    fn is_under_way(self) -> bool {
+        matches!(self, Self::Wanted | Self::Sent)
+    }
+}
+
+/// Whose waker to keep while nothing can be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Reader,
+    /// A writer that was stopped and wants to know why.
+    Writer,
+}
+
+/// A place among those who wait for a stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket {
+    pub(crate) epoch: u64,
+    number: u64,
 }
 
 /// A channel that the peer has opened.
@@ -64,7 +98,16 @@ pub(crate) struct OpenedStream {
 
 impl Streams {
     pub(crate) fn new(engine: Engine, number: u64, epoch: u64) -> Self {
-        Self { engine, number, epoch, table: BTreeMap::new(), openers: Vec::new(), opening: 0, ending: 0 }
+        Self {
+            engine,
+            number,
+            epoch,
+            table: BTreeMap::new(),
+            openers: BTreeMap::new(),
+            next_ticket: 0,
+            opening: 0,
+            ending: 0,
+        }
     }
 
     /// Handles what the engine has to say; the reason if it has died.
@@ -77,7 +120,12 @@ impl Streams {
                 }
                 Event::Readable(id) => match self.table.get_mut(&id) {
                     Some(stream) if stream.opening.is_some() => self.continue_opening(id, outcome),
-                    Some(stream) => outcome.wakers.extend(stream.reader.take()),
+                    Some(stream) => {
+                        outcome.wakers.extend(stream.reader.take());
+                        if stream.stopped {
+                            outcome.wakers.extend(stream.writer.take());
+                        }
+                    }
                     None => {}
                 },
                 Event::Writable(id) => {
@@ -86,25 +134,31 @@ impl Streams {
                         outcome.wakers.extend(stream.writer.take());
                     }
                 }
-                Event::Finished(id) => self.ended(id),
-                Event::Stopped(id, code) => {
-                    // A handle that still writes is told, and resets when it goes. Nobody else would: without a reset the
-                    // engine keeps the stream for ever.
-                    if self.table.get(&id).is_none_or(|stream| stream.ending || stream.detached) {
-                        let _ = self.engine.reset(id, code);
-                    }
-                    self.ended(id);
-                    if let Some(stream) = self.table.get_mut(&id) {
-                        outcome.wakers.extend(stream.writer.take());
-                        outcome.wakers.extend(stream.reader.take());
-                    }
-                }
-                Event::Available => outcome.wakers.append(&mut self.openers),
+                Event::Finished(id) => self.over(id),
+                Event::Stopped(id, code) => self.stopped(id, code, outcome),
+                Event::Available => self.wake_opener(outcome),
                 Event::Failed(error) => return Err(error),
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn stopped(&mut self, id: StreamId, code: u32, outcome: &mut Outcome) {
+        // A handle that still writes is told, and resets when it goes. Nobody else would: without a reset the engine keeps
+        // the stream for ever.
+        if self.table.get(&id).is_none_or(|stream| stream.end != End::Open || stream.detached) {
+            let _ = self.engine.reset(id, code);
+        }
+        let Some(stream) = self.table.get_mut(&id) else { return };
+        stream.stopped = true;
+        outcome.wakers.extend(stream.writer.take());
+        outcome.wakers.extend(stream.reader.take());
+        if stream.end == End::Open {
+            stream.unsent = Bytes::new();
+        } else {
+            self.over(id);
+        }
     }
 
     /// Reads on in an open message; hands the channel out when it is complete, resets the stream when it is unusable.
@@ -145,15 +199,42 @@ impl Streams {
         let _ = self.engine.reset(id, BAD_OPEN);
     }
 
-    /// Opens a stream that begins with `first`; `None`, and a wake-up later, while the peer permits no more.
-    pub(crate) fn open(&mut self, first: Bytes, cx: &mut Context<'_>) -> Option<StreamId> {
+    /// Opens a stream that begins with `first`; `None`, and a wake-up later, while the peer permits no more. The ticket keeps
+    /// the place in the line.
+    pub(crate) fn open(
+        &mut self,
+        first: &Bytes,
+        ticket: &mut Option<Ticket>,
+        cx: &mut Context<'_>,
+        outcome: &mut Outcome,
+    ) -> Option<StreamId> {
         let Some(id) = self.engine.open() else {
-            self.openers.push(cx.waker().clone());
+            let ticket = ticket.get_or_insert_with(|| {
+                self.next_ticket += 1;
+                Ticket { epoch: self.epoch, number: self.next_ticket }
+            });
+            outcome.discarded.extend(self.openers.insert(ticket.number, cx.waker().clone()));
             return None;
         };
-        self.table.insert(id, Stream { unsent: first, ..Stream::default() });
+        if let Some(ticket) = ticket.take() {
+            outcome.discarded.extend(self.openers.remove(&ticket.number));
+        }
+        // There may be more where this one came from.
+        self.wake_opener(outcome);
+        self.table.insert(id, Stream { unsent: first.clone(), ..Stream::default() });
         self.write_unsent(id);
         Some(id)
+    }
+
+    /// Wakes the one who has waited longest. Who then opens a stream, or goes away, wakes the next.
+    fn wake_opener(&self, outcome: &mut Outcome) {
+        outcome.wakers.extend(self.openers.first_key_value().map(|(_, waker)| waker.clone()));
+    }
+
+    /// Somebody waits no more.
+    pub(crate) fn leave_line(&mut self, ticket: Ticket, outcome: &mut Outcome) {
+        outcome.discarded.extend(self.openers.remove(&ticket.number));
+        self.wake_opener(outcome);
     }
 
     /// Begins our direction of the peer's stream with `first`.
@@ -167,12 +248,15 @@ impl Streams {
     fn write_unsent(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(&id) else { return };
         while !stream.unsent.is_empty() {
-            if self.engine.write_chunk(id, &mut stream.unsent).is_err() {
-                break;
+            match self.engine.write_chunk(id, &mut stream.unsent) {
+                Ok(1..) => {}
+                Ok(0) | Err(WriteError::Blocked) => return,
+                // Nobody will read it: what comes after it finds out why.
+                Err(_) => stream.unsent = Bytes::new(),
             }
         }
-        if stream.unsent.is_empty() && stream.ending && !stream.finished {
-            stream.finished = true;
+        if stream.end == End::Wanted {
+            stream.end = End::Sent;
             if self.engine.finish(id).is_err() {
                 // The peer has stopped reading and wants no end either.
                 self.reset(id, telemesh_channel::CANCELLED);
@@ -185,7 +269,7 @@ impl Streams {
         self.write_unsent(id);
         match self.table.get_mut(&id) {
             Some(stream) if !stream.unsent.is_empty() => {
-                stream.writer = Some(cx.waker().clone());
+                keep(&mut stream.writer, cx);
                 false
             }
             _ => true,
@@ -206,7 +290,7 @@ impl Streams {
             Ok(count) => Some(Ok(count)),
             Err(WriteError::Blocked) => {
                 if let Some(stream) = self.table.get_mut(&id) {
-                    stream.writer = Some(cx.waker().clone());
+                    keep(&mut stream.writer, cx);
                 }
                 None
             }
@@ -224,6 +308,7 @@ impl Streams {
     pub(crate) fn read<T>(
         &mut self,
         id: StreamId,
+        waiter: Waiter,
         cx: &mut Context<'_>,
         read: impl FnOnce(&mut Engine) -> Result<T, ReadError>,
     ) -> Option<Result<T, ChannelError>> {
@@ -231,7 +316,11 @@ impl Streams {
             Ok(value) => Some(Ok(value)),
             Err(ReadError::Blocked) => {
                 if let Some(stream) = self.table.get_mut(&id) {
-                    stream.reader = Some(cx.waker().clone());
+                    let slot = match waiter {
+                        Waiter::Reader => &mut stream.reader,
+                        Waiter::Writer => &mut stream.writer,
+                    };
+                    keep(slot, cx);
                 }
                 None
             }
@@ -243,20 +332,20 @@ impl Streams {
     /// Ends our direction once all is written.
     pub(crate) fn finish(&mut self, id: StreamId) {
         if let Some(stream) = self.table.get_mut(&id)
-            && !stream.ending
+            && stream.end == End::Open
         {
-            stream.ending = true;
+            stream.end = End::Wanted;
             self.ending += 1;
             self.write_unsent(id);
         }
     }
 
-    /// Our direction is over: acknowledged, or not wanted by the peer.
-    fn ended(&mut self, id: StreamId) {
+    /// Our direction is over: acknowledged, given up, or not wanted by the peer.
+    fn over(&mut self, id: StreamId) {
         if let Some(stream) = self.table.get_mut(&id) {
             stream.unsent = Bytes::new();
-            if std::mem::take(&mut stream.ending) {
-                self.ending -= 1;
+            if std::mem::replace(&mut stream.end, End::Over).is_under_way() {
+                self.ending = self.ending.saturating_sub(1);
             }
             if stream.detached {
                 self.table.remove(&id);
@@ -265,7 +354,7 @@ impl Streams {
     }
 
     pub(crate) fn reset(&mut self, id: StreamId, code: u32) {
-        self.ended(id);
+        self.over(id);
         let _ = self.engine.reset(id, code);
     }
 
@@ -278,12 +367,12 @@ impl Streams {
     }
 
     /// The handle is gone; what it has ended is still delivered.
-    pub(crate) fn detach(&mut self, id: StreamId) {
+    pub(crate) fn detach(&mut self, id: StreamId, outcome: &mut Outcome) {
         if let Some(stream) = self.table.get_mut(&id) {
             stream.detached = true;
-            stream.reader = None;
-            stream.writer = None;
-            if !stream.ending {
+            outcome.discarded.extend(stream.reader.take());
+            outcome.discarded.extend(stream.writer.take());
+            if !stream.end.is_under_way() {
                 self.table.remove(&id);
             }
         }
@@ -299,13 +388,14 @@ impl Streams {
         !self.table.is_empty()
     }
 
-    /// Everybody who waits, because the engine is no more.
-    pub(crate) fn wake_all(&mut self, outcome: &mut Outcome) {
-        outcome.wakers.append(&mut self.openers);
-        for stream in self.table.values_mut() {
+    /// The engine is no more: everybody who waits is woken, and only what has a handle is kept, for what can still be read.
+    pub(crate) fn retire(&mut self, outcome: &mut Outcome) {
+        outcome.wakers.extend(std::mem::take(&mut self.openers).into_values());
+        self.table.retain(|_, stream| {
             outcome.wakers.extend(stream.reader.take());
             outcome.wakers.extend(stream.writer.take());
-        }
+            stream.opening.is_none() && !stream.detached
+        });
     }
 
     /// The link works again after a silence.
@@ -315,5 +405,13 @@ impl Streams {
         } else {
             self.engine.path_changed(now);
         }
+    }
+}
+
+/// Keeps the waker of whoever polls; most of the time it is there already.
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
     }
 }

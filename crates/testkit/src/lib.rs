@@ -24,7 +24,7 @@ mod world;
 pub use clock::SkewedClock;
 pub use node::Node;
 pub use transfer::{TRANSFER, Tally, serve, transfer};
-pub use transport::{SimNetwork, SimTransport};
+pub use transport::{SimNetwork, SimTransport, Valve};
 pub use world::World;
 
 pub use telemesh_simnet as simnet;

@@ -9,11 +9,14 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use telemesh_hashname::Hashname;
 use telemesh_keys::KeySet;
-use telemesh_mesh::{LinkInfo, MemoryStore, Mesh, PathAddress};
+use telemesh_mesh::{LinkInfo, MemoryStore, Mesh, MeshBuilder, PathAddress};
 use telemesh_simnet::HostId;
 
 use crate::clock::SkewedClock;
-use crate::transport::{SimNetwork, SimTransport};
+use crate::transport::{SimNetwork, SimTransport, Valve};
+
+/// What a test wants otherwise in a node's mesh, at every start.
+pub(crate) type Configure = Box<dyn Fn(MeshBuilder) -> MeshBuilder + Send + Sync>;
 
 /// See the module's page.
 pub struct Node {
@@ -23,6 +26,7 @@ pub struct Node {
     key_seed: [u8; 32],
     clock: SkewedClock,
     store: Arc<MemoryStore>,
+    configure: Configure,
     state: Mutex<State>,
 }
 
@@ -31,6 +35,7 @@ struct State {
     address: IpAddr,
     /// Every start is another incarnation.
     starts: u8,
+    valve: Valve,
 }
 
 impl Node {
@@ -41,6 +46,7 @@ impl Node {
         address: IpAddr,
         key_seed: [u8; 32],
         clock: SkewedClock,
+        configure: Configure,
     ) -> Self {
         let node = Self {
             name: name.to_owned(),
@@ -49,7 +55,8 @@ impl Node {
             key_seed,
             clock,
             store: Arc::default(),
-            state: Mutex::new(State { mesh: None, address, starts: 0 }),
+            configure,
+            state: Mutex::new(State { mesh: None, address, starts: 0, valve: Valve::default() }),
         };
         node.start();
         node
@@ -99,6 +106,11 @@ impl Node {
         self.mesh().addresses()
     }
 
+    /// The valve in front of the running mesh's socket.
+    pub fn valve(&self) -> Valve {
+        self.state.lock().valve.clone()
+    }
+
     /// Ends the mesh without a word to anybody, as a power cut would. What the store holds stays.
     pub fn crash(&self) {
         self.state.lock().mesh = None;
@@ -114,13 +126,14 @@ impl Node {
         state.starts += 1;
         let mut seed = self.key_seed;
         seed[0] ^= state.starts;
-        let mesh = Mesh::builder(self.keys())
-            .transport(SimTransport::bind(&self.network, self.host))
+        let transport = SimTransport::bind(&self.network, self.host);
+        state.valve = transport.valve();
+        let builder = Mesh::builder(self.keys())
+            .transport(transport)
             .store(self.store.clone())
             .clock(self.clock.clone())
-            .danger_seed(seed)
-            .create()
-            .expect("a simulated mesh starts");
+            .danger_seed(seed);
+        let mesh = (self.configure)(builder).create().expect("a simulated mesh starts");
         state.mesh = Some(mesh.clone());
         mesh
     }

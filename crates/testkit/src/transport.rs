@@ -128,6 +128,51 @@ pub struct SimTransport {
     /// The host's addresses may change; the socket listens on all of them.
     socket: Mutex<SocketId>,
     reader: Mutex<Option<Waker>>,
+    valve: Valve,
+}
+
+/// What lets datagrams of a socket out: open, or for a number of them only, as a full send buffer does. Clones are the same
+/// valve.
+#[derive(Debug, Clone, Default)]
+pub struct Valve(Arc<Mutex<Flow>>);
+
+#[derive(Debug, Default)]
+struct Flow {
+    /// Datagrams that may still go; any number without it.
+    left: Option<usize>,
+    writer: Option<Waker>,
+}
+
+impl Valve {
+    /// Lets so many more datagrams out and then none.
+    pub fn close_after(&self, datagrams: usize) {
+        let mut flow = self.0.lock();
+        flow.left = Some(datagrams);
+        let writer = flow.writer.take().filter(|_| datagrams > 0);
+        drop(flow);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets everything out again.
+    pub fn open(&self) {
+        let mut flow = self.0.lock();
+        flow.left = None;
+        let writer = flow.writer.take();
+        drop(flow);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether one more datagram may go; counts it.
+    fn pass(&self) -> bool {
+        match &mut self.0.lock().left {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
 }
 
 impl SimTransport {
@@ -138,7 +183,13 @@ impl SimTransport {
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn bind(network: &SimNetwork, host: HostId) -> Self {
         let socket = network.bind(host, SocketAddr::new(ANY.ip(), PORT)).expect("the port is free");
-        Self { network: network.clone(), host, socket: Mutex::new(socket), reader: Mutex::default() }
+        Self {
+            network: network.clone(),
+            host,
+            socket: Mutex::new(socket),
+            reader: Mutex::default(),
+            valve: Valve::default(),
+        }
     }
 
     /// The addresses under which the socket is reached, without a NAT.
@@ -157,6 +208,11 @@ impl SimTransport {
         // A destination without a route is a datagram that is lost.
         let _ = self.network.with(|network| network.send(now, socket, to, payload));
         self.network.shared.sent.notify_one();
+    }
+
+    /// What lets its datagrams out.
+    pub fn valve(&self) -> Valve {
+        self.valve.clone()
     }
 
     /// Datagrams that have arrived and nobody has read.
@@ -187,13 +243,23 @@ impl Transport for SimTransport {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> Result<(), SendError> {
         let PathAddress::Udp(to) = transmit.destination else { return Err(SendError::UnusableAddress) };
+        let mut sent = 0;
         for datagram in transmit.datagrams() {
+            if !self.valve.pass() {
+                return Err(SendError::Blocked { sent });
+            }
             self.send(to, datagram);
+            sent += datagram.len();
         }
         Ok(())
     }
 
-    fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut flow = self.valve.0.lock();
+        if flow.left == Some(0) {
+            flow.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(()))
     }
 

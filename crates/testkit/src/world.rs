@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use telemesh_mesh::Link;
+use telemesh_mesh::{Link, MeshBuilder};
 use telemesh_simnet::{Conditions, Network, Realm, Scope};
 use tokio::time::Instant;
 
@@ -74,15 +74,28 @@ impl World {
     ///
     /// # Panics
     /// When it cannot be added.
-    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn node(&self, name: &str) -> Node {
+        self.node_with(name, |builder| builder)
+    }
+
+    /// A new host on the internet with a running mesh that is built as `configure` wants.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    pub fn node_with(
+        &self,
+        name: &str,
+        configure: impl Fn(MeshBuilder) -> MeshBuilder + Send + Sync + 'static,
+    ) -> Node {
         let address = self.fresh_address();
         let host = self
             .with_network(|network| network.add_host(Realm::INTERNET, [address]))
             .expect("a fresh address");
         let mut seed = [0; 32];
         self.random(|rng| rng.fill_bytes(&mut seed));
-        Node::new(name, self.network.clone(), host, address, seed, SkewedClock::new(self.started))
+        let clock = SkewedClock::new(self.started);
+        Node::new(name, self.network.clone(), host, address, seed, clock, Box::new(configure))
     }
 
     /// A new host on the internet without a mesh: a bare socket.

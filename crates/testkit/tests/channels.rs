@@ -1,0 +1,222 @@
+//! What a reliable channel promises, on the simulated network: ends, refusals, waiting, one scenario each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "clippy does not see that helpers in here belong to tests"
+)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemesh_channel::{Acceptor, Channel, ChannelError, ChannelKind, Incoming, Open, Opener};
+use telemesh_mesh::Link;
+use telemesh_testkit::{Node, World};
+use telemesh_wire::{Refusal, RefusalCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const TYPE: &str = "org.example.thing";
+
+/// Two linked nodes, of which the second answers channels of one type.
+async fn linked<F>(
+    world: &World,
+    handler: impl Fn(Incoming) -> F + Send + Sync + 'static,
+) -> (Node, Node, Link)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (alice, bob) = (world.node("alice"), world.node("bob"));
+    bob.mesh().handle(TYPE, Arc::new(handler)).unwrap();
+    let link = world.link(&alice, &bob).await;
+    (alice, bob, link)
+}
+
+async fn open(link: &Link) -> Channel {
+    link.open(Open::new(TYPE, ChannelKind::Reliable)).await.unwrap()
+}
+
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(5), future).await.expect("it ends soon")
+}
+
+#[test]
+fn half_closed_channels_still_read_and_write() {
+    World::run(1, |world| async move {
+        let (_alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            let mut request = String::new();
+            channel.read_to_string(&mut request).await.unwrap();
+            channel.write_all(request.to_uppercase().as_bytes()).await.unwrap();
+            channel.shutdown().await.unwrap();
+        })
+        .await;
+        let mut channel = open(&link).await;
+        channel.write_all(b"hello").await.unwrap();
+        channel.shutdown().await.unwrap();
+        let mut answer = String::new();
+        soon(channel.read_to_string(&mut answer)).await.unwrap();
+        assert_eq!(answer, "HELLO");
+    });
+}
+
+#[test]
+fn shutting_down_again_after_the_acknowledgement_is_nothing_to_wait_for() {
+    World::run(2, |world| async move {
+        let (alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            while let Ok(Some(_)) = channel.read_chunk().await {}
+        })
+        .await;
+        let mut channel = open(&link).await;
+        channel.write_all(b"all").await.unwrap();
+        channel.shutdown().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        channel.shutdown().await.unwrap();
+        drop(channel);
+        let before = tokio::time::Instant::now();
+        assert!(alice.mesh().close().await.delivered);
+        assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    });
+}
+
+#[test]
+fn an_answer_to_somebody_who_stopped_reading_fails_instead_of_waiting() {
+    World::run(3, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (_alice, bob, link) = linked(&world, move |incoming| {
+            let tell = tell.clone();
+            async move {
+                // By now the opener's stop has arrived too.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let mut channel = incoming.accept().unwrap();
+                let written = soon(channel.write_all(b"x")).await.map_err(|error| error.to_string());
+                let ended = soon(channel.shutdown()).await.map_err(|error| error.to_string());
+                tell.send((written, ended)).unwrap();
+            }
+        })
+        .await;
+        let mut channel = open(&link).await;
+        channel.write_all(b"only one way").await.unwrap();
+        channel.stop_reading(7);
+        let (written, _ended) = told.recv().await.unwrap();
+        assert!(written.unwrap_err().contains("code 7"));
+        channel.shutdown().await.unwrap();
+        drop(channel);
+        // Nothing waits for an acknowledgement that never comes.
+        let before = tokio::time::Instant::now();
+        assert!(bob.mesh().close().await.delivered);
+        assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    });
+}
+
+#[test]
+fn both_halves_of_a_refused_channel_hear_the_reason() {
+    // Under loss the bare stop often comes before the words.
+    for seed in 0..20 {
+        World::run(seed, |world| async move {
+            let (_alice, _bob, link) = linked(&world, |incoming| async move {
+                incoming.refuse(Refusal::new(RefusalCode::Application, "closed on Mondays"));
+            })
+            .await;
+            let conditions = telemesh_testkit::simnet::Conditions::new()
+                .delay(Duration::from_millis(20))
+                .jitter(Duration::from_millis(30))
+                .loss(0.3);
+            let everywhere = telemesh_testkit::simnet::Scope::Everywhere;
+            world.with_network(|network| network.set_conditions(everywhere, conditions));
+            let (mut reading, mut writing) = open(&link).await.into_split();
+            let reader = tokio::spawn(async move { reading.read_chunk().await.unwrap_err() });
+            let writer = tokio::spawn(async move {
+                loop {
+                    if let Err(error) = writing.write_all(&[0; 1_000]).await {
+                        return error;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+            for error in [reader.await.unwrap(), writer.await.unwrap()] {
+                let error = ChannelError::of(&error).unwrap();
+                assert!(matches!(error, ChannelError::Refused(_)), "seed {seed}: {error}");
+                assert!(error.to_string().contains("Mondays"));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_reset_is_read_as_often_as_one_asks() {
+    World::run(4, |world| async move {
+        let (_alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            channel.write_all(b"x").await.unwrap();
+            channel.reset(9);
+        })
+        .await;
+        let mut channel = open(&link).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for _ in 0..3 {
+            let error = soon(channel.read_chunk()).await.unwrap_err();
+            assert_eq!(ChannelError::of(&error), Some(&ChannelError::Reset(9)));
+        }
+    });
+}
+
+#[test]
+fn who_gives_up_waiting_for_a_channel_holds_nobody_up() {
+    World::run(5, |world| async move {
+        let (_alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            while let Ok(Some(_)) = channel.read_chunk().await {}
+        })
+        .await;
+        // More than a fresh engine permits at once, and nobody yields, so that no permission can come.
+        let mut opened = Vec::new();
+        let mut waiting = Vec::new();
+        for _ in 0..64 {
+            let mut opening = Box::pin(open(&link));
+            match futures_util::FutureExt::now_or_never(&mut opening) {
+                Some(channel) => opened.push(channel),
+                None => waiting.push(opening),
+            }
+        }
+        assert!(!opened.is_empty() && !waiting.is_empty());
+        // Whoever stands first in the line goes.
+        waiting.drain(..8);
+        for channel in &mut opened {
+            channel.write_all(b"x").await.unwrap();
+        }
+        for opening in waiting {
+            opened.push(soon(opening).await);
+        }
+        for channel in &mut opened {
+            soon(channel.accepted()).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_was_not_ended_in_order_is_reset() {
+    World::run(6, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (_alice, _bob, link) = linked(&world, move |incoming| {
+            let tell = tell.clone();
+            async move {
+                let mut channel = incoming.accept().unwrap();
+                let mut all = Vec::new();
+                tell.send(channel.read_to_end(&mut all).await.map_err(|error| error.to_string())).unwrap();
+            }
+        })
+        .await;
+        for ended in [true, false] {
+            let mut channel = open(&link).await;
+            channel.write_all(b"hello").await.unwrap();
+            channel.accepted().await.unwrap();
+            if ended {
+                channel.shutdown().await.unwrap();
+            }
+            drop(channel);
+            let seen = soon(told.recv()).await.unwrap();
+            assert_eq!(seen.is_ok(), ended, "{seen:?}");
+        }
+    });
+}
