@@ -98,7 +98,7 @@ pub(crate) struct Perf {
 #[derive(Debug, Arguments)]
 pub(crate) struct Listen {
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
 }
 
@@ -141,6 +141,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(time) if !time.is_zero() && time <= MAX_TIMEOUT => Ok(time),
         _ => Err(format!("more than 0 and at most {} seconds", MAX_TIMEOUT.as_secs())),
     }
+}
+
+/// A local address.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an IP address and a port are needed, like 0.0.0.0:42424 or [::]:42424".to_owned())
 }
 
 /// A day: whoever types more has forgotten the unit.

@@ -72,7 +72,7 @@ impl From<ChannelError> for Failure {
     fn from(error: ChannelError) -> Self {
         match error {
             ChannelError::Refused(refusal) => Self::Refused(format!("the other end refused: {refusal}")),
-            ChannelError::Reset(_) => Self::Failed("the other end gave up in the middle of sending".into()),
+            ChannelError::Reset(_) => Self::Failed("the other end gave up before it was done".into()),
             ChannelError::Stopped(_) => Self::Failed("the other end reads no further".into()),
             ChannelError::LinkClosed(_) => Self::Failed("the other end has gone before all was done".into()),
             ChannelError::PeerRestarted => Self::Failed("the other end has restarted".into()),

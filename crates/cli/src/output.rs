@@ -125,7 +125,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 const KNOWN: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}";
-const UNKNOWN: &str = "{spinner} {msg} {bytes} {binary_bytes_per_sec}";
+const UNKNOWN: &str = "{spinner} {bytes} {binary_bytes_per_sec}";
 const WAIT: &str = "{spinner} {msg}";
 
 /// The text with everything escaped that could do something to a terminal or mislead its reader: a peer may have chosen it.

@@ -10,6 +10,7 @@ use telemesh::{
     StreamAcceptor as _, StreamOpener as _,
 };
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::oneshot;
 
 use crate::args::Pipe;
 use crate::commands::LINK_LIMIT;
@@ -62,19 +63,36 @@ async fn wait(context: &Context, mesh: &Mesh) -> Result<Channel, Failure> {
 async fn copy(context: &Context, channel: Channel, link: Option<Link>) -> Result<(), Failure> {
     let (read, write) = channel.into_split();
     let bar = if io::stdin().is_terminal() { ProgressBar::hidden() } else { context.output.progress(None) };
-    let result = tokio::try_join!(send(write, link, &bar), receive(context, read, &bar));
+    // Whoever redirects the output of a terminal session wants what the other end has, and has nothing to type.
+    let only_receives = io::stdin().is_terminal() && !io::stdout().is_terminal();
+    let (received, peer_done) = oneshot::channel();
+    let typing = Typing { peer_done, only_receives };
+    let result = tokio::try_join!(send(write, link, typing, &bar), receive(context, read, received, &bar));
     bar.finish_and_clear();
     result.map(|_| ())
 }
 
+/// Whether input from a terminal is still wanted.
+struct Typing {
+    /// Resolves when the other end has sent everything.
+    peer_done: oneshot::Receiver<()>,
+    only_receives: bool,
+}
+
 /// Standard input to the stream, and its end.
-async fn send(mut write: WriteHalf, link: Option<Link>, bar: &ProgressBar) -> Result<(), Failure> {
+async fn send(
+    mut write: WriteHalf,
+    link: Option<Link>,
+    mut typing: Typing,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let mut input = stdio::input();
     let mut gone = pin!(closed_by_peer(link));
     loop {
         let chunk = tokio::select! {
             biased;
             chunk = input.recv() => chunk,
+            _ = &mut typing.peer_done, if typing.only_receives => None,
             // Somebody who types into a stream that leads nowhere wants to know.
             error = &mut gone => return Err(error.into()),
         };
@@ -103,7 +121,12 @@ async fn closed_by_peer(link: Option<Link>) -> ChannelError {
 }
 
 /// The stream to standard output, until its end is written.
-async fn receive(context: &Context, mut read: ReadHalf, bar: &ProgressBar) -> Result<(), Failure> {
+async fn receive(
+    context: &Context,
+    mut read: ReadHalf,
+    received: oneshot::Sender<()>,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let mut sink = Sink::new();
     loop {
         let mut buffer = sink.buffer().await.map_err(|error| Failure::output(&error))?;
@@ -123,7 +146,8 @@ async fn receive(context: &Context, mut read: ReadHalf, bar: &ProgressBar) -> Re
         }
     }
     sink.finish().await.map_err(|error| Failure::output(&error))?;
-    if io::stdin().is_terminal() {
+    // If this end has sent everything too, nobody listens here any more and nobody has to be told.
+    if received.send(()).is_ok() && io::stdin().is_terminal() && io::stdout().is_terminal() {
         context.output.note("The other end has sent everything. Ctrl-D ends this one too.");
     }
     Ok(())
