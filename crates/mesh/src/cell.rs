@@ -105,7 +105,7 @@ impl LinkCell {
     /// The endpoint has stopped: all channels end here, and nobody is told.
     pub(crate) fn abandon(self: &Arc<Self>) {
         let mut outcome = Outcome::default();
-        self.look(|inner| inner.end_channels(&ChannelError::LinkDown, &mut outcome));
+        self.look(|inner| inner.end_channels(&ChannelError::LinkDown, clock::now(), &mut outcome));
         outcome.run(self);
     }
 

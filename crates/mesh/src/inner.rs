@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::cell::LinkCell;
 use crate::core::Core;
 use crate::datagrams::DatagramTable;
+use crate::numbers::Numbers;
 use crate::outcome::Outcome;
 use crate::outlet::Sent;
 use crate::state::{channel_error, may_come_back};
@@ -44,8 +45,8 @@ pub(crate) struct Inner {
     lost: bool,
     /// What the peer has said about itself in the handshake of the current session.
     about: Option<About>,
-    /// Number of the next engine between these two incarnations.
-    engine_number: u64,
+    /// Numbers of the engines between these two incarnations.
+    numbers: Numbers,
     /// Engines that this link has had in this process.
     epoch: u64,
     /// Why the last engine ended.
@@ -86,7 +87,7 @@ impl Inner {
             past: None,
             lost: false,
             about: None,
-            engine_number: 0,
+            numbers: Numbers::default(),
             epoch: 0,
             ended: ChannelError::LinkDown,
             scheduled: None,
@@ -169,7 +170,8 @@ impl Inner {
                 return Err(ChannelError::Protocol("the peer's streams are of another version"));
             }
             let local = (core.hashname(), core.incarnation);
-            let seed = Seed::new(local, (self.peer, about.incarnation), self.engine_number);
+            let number = self.numbers.next();
+            let seed = Seed::new(local, (self.peer, about.incarnation), number);
             let config = match self.link.rtt() {
                 Some(rtt) => core.engine.clone().with_rtt(rtt),
                 None => core.engine.clone(),
@@ -177,7 +179,7 @@ impl Inner {
             let engine = Engine::start(&seed, &config, now)
                 .map_err(|_| ChannelError::Protocol("the engine could not be started"))?;
             self.epoch += 1;
-            self.streams = Some(Box::new(Streams::new(engine, self.engine_number, self.epoch)));
+            self.streams = Some(Box::new(Streams::new(engine, number, self.epoch)));
         }
         self.streams.as_deref_mut().ok_or(ChannelError::LinkDown)
     }
@@ -214,9 +216,18 @@ impl Inner {
     }
 
     fn handle_engine_packet(&mut self, core: &Core, packet: BytesMut, now: Instant) {
-        // Without an engine the packet is lost; the peer hears of it when it opens a channel.
-        if let Ok(streams) = self.ensure_streams(core, now) {
-            streams.engine.handle_packet(now, packet);
+        let Ok(streams) = self.ensure_streams(core, now) else { return };
+        if streams.engine.handle_packet(now, packet) {
+            self.numbers.known();
+        } else if self.numbers.is_answer_due(now)
+            && let Some(streams) = &mut self.streams
+        {
+            // The two ends have engines of different numbers, and something that said so was lost. If ours is the later one
+            // the peer hears that the others are over; if not, it hears from our engine, and tells us the same.
+            if let Some(before) = streams.number.checked_sub(1) {
+                self.link.send_engine_gone(before);
+            }
+            streams.engine.ping();
         }
     }
 
@@ -250,9 +261,11 @@ impl Inner {
             && let Err(error) = streams.events(outcome)
         {
             tracing::warn!(peer = %self.peer.short(), %error, "the engine failed");
-            let number = streams.number;
-            self.end_streams(&ChannelError::Protocol("the engine failed"), outcome);
-            self.engine_number = number + 1;
+            self.end_streams(&ChannelError::Protocol("the engine failed"), now, outcome);
+        }
+        if self.is_up()
+            && let Some(number) = self.numbers.poll(now)
+        {
             self.link.send_engine_gone(number);
         }
         self.transmit(cell, now);
@@ -265,6 +278,7 @@ impl Inner {
                 Event::Up(about) => {
                     self.about = Some(about);
                     self.expires = None;
+                    self.numbers.came_up(now);
                     if let Some(streams) = &mut self.streams {
                         streams.recovered(now, true);
                     }
@@ -273,8 +287,8 @@ impl Inner {
                 }
                 Event::Down(reason) => self.went_down(cell, reason, now, outcome),
                 Event::PeerRestarted => {
-                    self.end_channels(&ChannelError::PeerRestarted, outcome);
-                    self.engine_number = 0;
+                    self.end_channels(&ChannelError::PeerRestarted, now, outcome);
+                    self.numbers = Numbers::default();
                 }
                 Event::PathChanged { similar, .. } => {
                     if let Some(streams) = &mut self.streams {
@@ -285,9 +299,9 @@ impl Inner {
                 Event::Confirmed { .. } => outcome.confirmed = true,
                 Event::EngineGone { number } => {
                     if self.streams.as_ref().is_some_and(|streams| streams.number <= number) {
-                        self.end_streams(&ChannelError::Reset(telemesh_channel::CANCELLED), outcome);
+                        self.end_streams(&ChannelError::Reset(telemesh_channel::CANCELLED), now, outcome);
                     }
-                    self.engine_number = self.engine_number.max(number.saturating_add(1));
+                    self.numbers.gone_at_peer(number);
                 }
                 Event::Pong { id, rtt, path } => {
                     if let Some(at) = self.pings.iter().position(|(waiting, _)| *waiting == id) {
@@ -312,7 +326,7 @@ impl Inner {
         self.backlog = None;
         self.pings.clear();
         if !may_come_back(reason) {
-            self.end_channels(&error, outcome);
+            self.end_channels(&error, now, outcome);
         } else if was_up {
             self.expires = Some(now + cell.core.survive_down);
         }
@@ -322,20 +336,20 @@ impl Inner {
         }
     }
 
-    pub(crate) fn end_channels(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+    pub(crate) fn end_channels(&mut self, reason: &ChannelError, now: Instant, outcome: &mut Outcome) {
         self.expires = None;
-        self.end_streams(reason, outcome);
+        self.end_streams(reason, now, outcome);
         self.datagrams.fail(reason, outcome);
     }
 
-    fn end_streams(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+    fn end_streams(&mut self, reason: &ChannelError, now: Instant, outcome: &mut Outcome) {
         self.backlog = None;
         self.ended = reason.clone();
         if let Some(mut streams) = self.streams.take() {
             // What the engine has received counts: acknowledgements, and data that nobody has read yet.
             let _ = streams.events(outcome);
             self.lost |= !streams.is_drained();
-            self.engine_number = self.engine_number.max(streams.number + 1);
+            self.numbers.ended(streams.number, now);
             streams.retire(outcome);
             self.past = streams.is_held().then_some(streams);
         }
@@ -427,13 +441,14 @@ impl Inner {
 
     fn schedule(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
         if self.expires.is_some_and(|at| at <= now) {
-            self.end_channels(&ChannelError::LinkDown, outcome);
+            self.end_channels(&ChannelError::LinkDown, now, outcome);
         }
-        let engine = match &mut self.streams {
-            Some(streams) if self.link.state() == State::Up => streams.engine.poll_timeout(),
-            _ => None,
-        };
-        let next = [self.link.poll_timeout(), engine, self.expires].into_iter().flatten().min();
+        let (mut engine, mut numbers) = (None, None);
+        if self.is_up() {
+            engine = self.streams.as_mut().and_then(|streams| streams.engine.poll_timeout());
+            numbers = self.numbers.poll_timeout();
+        }
+        let next = [self.link.poll_timeout(), engine, numbers, self.expires].into_iter().flatten().min();
         if let Some(next) = next
             && self.scheduled.is_none_or(|scheduled| next < scheduled)
         {

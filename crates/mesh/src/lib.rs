@@ -26,6 +26,7 @@ mod inner;
 mod link;
 mod mesh;
 mod metrics;
+mod numbers;
 mod outcome;
 mod outlet;
 mod raw_stream;

@@ -15,12 +15,14 @@
 //! });
 //! ```
 
+mod bare;
 mod clock;
 mod node;
 mod transfer;
 mod transport;
 mod world;
 
+pub use bare::Bare;
 pub use clock::SkewedClock;
 pub use node::Node;
 pub use transfer::{TRANSFER, Tally, serve, transfer};

@@ -11,6 +11,7 @@ use telemesh_mesh::{Link, MeshBuilder};
 use telemesh_simnet::{Conditions, Network, Realm, Scope};
 use tokio::time::Instant;
 
+use crate::bare::Bare;
 use crate::clock::SkewedClock;
 use crate::node::Node;
 use crate::transport::{SimNetwork, SimTransport};
@@ -109,6 +110,13 @@ impl World {
             .with_network(|network| network.add_host(Realm::INTERNET, [address]))
             .expect("a fresh address");
         SimTransport::bind(&self.network, host)
+    }
+
+    /// A new host on the internet with an endpoint in the test's hands.
+    pub fn bare(&self) -> Bare {
+        let mut seed = [0; 32];
+        self.random(|rng| rng.fill_bytes(&mut seed));
+        Bare::new(self.stranger(), SkewedClock::new(self.started), seed)
     }
 
     /// Makes two nodes contacts and waits until the first has linked to the second.
