@@ -48,8 +48,10 @@ async fn wait(context: &Context, mesh: &Mesh) -> Result<Channel, Failure> {
     let mut links = pin!(waiting::report_links(context, mesh));
     loop {
         let request = tokio::select! {
-            request = requests.next() => request,
+            // The link comes up before its first stream, and that is how it is told.
+            biased;
             result = &mut links => return Err(result.err().unwrap_or(Failure::Interrupted)),
+            request = requests.next() => request,
         };
         let Some(request) = request else { return Err(Failure::Interrupted) };
         if request.encoding().is_some() {

@@ -52,13 +52,18 @@ impl Endpoint {
 
     /// Its UDP address.
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.mesh.addresses().iter().find_map(telemesh::PathAddress::socket_address)
+        address(&self.mesh)
     }
 
     /// Dies without a word to anybody.
     pub(super) fn die(self) -> Remains {
         self.remains
     }
+}
+
+/// The UDP address of an endpoint.
+pub(super) fn address(mesh: &Mesh) -> Option<SocketAddr> {
+    mesh.addresses().iter().find_map(telemesh::PathAddress::socket_address)
 }
 
 impl Remains {

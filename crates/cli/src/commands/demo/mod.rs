@@ -59,9 +59,9 @@ async fn linked(alice: &Endpoint, bob: &Endpoint) -> Outcome<Link> {
 
 /// A transfer from Bob to Alice, and one from Alice to Bob.
 async fn both_ways(link: &Link, alice: &mut Endpoint, bob: &mut Endpoint, size: u64) -> Outcome<()> {
-    let there = transfer::run(link, &mut alice.streams, size, |_| Ok(())).await?;
+    let there = transfer::run(link, &mut alice.streams, size, transfer::undisturbed).await?;
     let back_link = alice.mesh.find(&bob.mesh.hashname()).ok_or("alice has no link to bob")?;
-    let back = transfer::run(&back_link, &mut bob.streams, size, |_| Ok(())).await?;
+    let back = transfer::run(&back_link, &mut bob.streams, size, transfer::undisturbed).await?;
     Ok(((), format!("{} and {} MiB/s", speed(size, there), speed(size, back))))
 }
 

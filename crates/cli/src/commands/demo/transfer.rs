@@ -5,22 +5,23 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use telemesh::channel::BoxFuture;
 use telemesh::{Channel, IncomingStreams, Link, StreamOpener as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(super) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 type Hash = [u8; 32];
 
 /// Bytes per write and read.
 const CHUNK: usize = 256 * 1024;
 
 /// Sends `size` bytes over the link and gives the time until the receiver's hash is back, which must be the sender's.
-/// `sent` hears how many bytes have been sent, after each part.
+/// `sent` hears how many bytes have been sent, after each part; the next part waits for it.
 pub(super) async fn run(
     link: &Link,
     streams: &mut IncomingStreams,
     size: u64,
-    sent: impl FnMut(u64) -> Result<()> + Send + 'static,
+    sent: impl FnMut(u64) -> BoxFuture<'static, Result<()>> + Send + 'static,
 ) -> Result<Duration> {
     let started = Instant::now();
     let stream = link.stream().await?;
@@ -40,11 +41,16 @@ pub(super) async fn run(
     Ok(started.elapsed())
 }
 
+/// For a transfer in which nothing else happens.
+pub(super) fn undisturbed(_sent: u64) -> BoxFuture<'static, Result<()>> {
+    Box::pin(std::future::ready(Ok(())))
+}
+
 /// Sends, and gives the hash of what was sent and the one that the receiver has reported.
 async fn send(
     mut stream: Channel,
     size: u64,
-    mut sent: impl FnMut(u64) -> Result<()> + Send,
+    mut sent: impl FnMut(u64) -> BoxFuture<'static, Result<()>> + Send,
 ) -> Result<(Hash, Hash)> {
     let block = block();
     let mut hasher = Sha256::new();
@@ -54,7 +60,7 @@ async fn send(
         hasher.update(&chunk);
         position += u64::try_from(chunk.len())?;
         stream.write_chunk(chunk).await?;
-        sent(position)?;
+        sent(position).await?;
     }
     stream.shutdown().await?;
     let mut reported = Hash::default();
