@@ -91,7 +91,7 @@ impl LinkCell {
 
     /// The transport takes packets again.
     pub(crate) fn handle_writable(self: &Arc<Self>) {
-        self.drive(|inner, _, _| inner.resume(self));
+        self.drive(|inner, now, _| inner.resume(self, now));
     }
 
     /// Stores what must not be forgotten, and only then lets the link answer.
@@ -239,7 +239,7 @@ impl LinkCell {
     pub(crate) fn open_datagrams(self: &Arc<Self>, open: Open) -> Result<(u32, Arc<Queue>), OpenError> {
         self.drive(|inner, now, _| {
             let (channel, queue) = inner.datagrams.open().ok_or(OpenError::TooMany)?;
-            let error = match inner.send_frame(&self.core, &Frame::Open { channel, open }, now) {
+            let error = match inner.send_frame(self, &Frame::Open { channel, open }, now) {
                 Ok(()) => return Ok((channel, queue)),
                 Err(DatagramError::TooLarge { size, max }) => OpenError::TooLarge { size, max },
                 // Lost on the way out, as every message may be lost on its way.
@@ -256,7 +256,7 @@ impl LinkCell {
     /// # Errors
     /// Why not.
     pub(crate) fn send_frame(self: &Arc<Self>, frame: &Frame<'_>) -> Result<(), DatagramError> {
-        self.drive(|inner, now, _| inner.send_frame(&self.core, frame, now))
+        self.drive(|inner, now, _| inner.send_frame(self, frame, now))
     }
 
     /// Closes an unreliable channel and tells the peer, if it has not closed it itself.
@@ -264,7 +264,7 @@ impl LinkCell {
         self.drive(|inner, now, _| {
             if inner.datagrams.remove(channel) {
                 // If it is lost the peer's next message is dropped, which it cannot tell from a lost one.
-                let _ = inner.send_frame(&self.core, &Frame::Close { channel, refusal }, now);
+                let _ = inner.send_frame(self, &Frame::Close { channel, refusal }, now);
             }
         });
     }

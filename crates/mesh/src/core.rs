@@ -1,7 +1,7 @@
 //! What all links of an endpoint share. It knows no link, so that links may hold it.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -61,7 +61,7 @@ impl Core {
     }
 
     /// Calls the link's `handle_writable` once the transport for `to` takes packets again.
-    pub(crate) fn wait(&self, to: PathAddress, cell: Weak<LinkCell>) {
+    pub(crate) fn wait(&self, to: PathAddress, cell: &Arc<LinkCell>) {
         self.with_outlet(&to, |outlet| outlet.wait(cell));
     }
 

@@ -1,17 +1,14 @@
 //! The state of a link under its cell's lock: the sans-IO link, the engine, and how the two meet.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use telemesh_channel::{ChannelError, DatagramError, LinkEvent};
+use telemesh_channel::{ChannelError, LinkEvent};
 use telemesh_engine::{Engine, Seed, StreamId};
 use telemesh_hashname::Hashname;
-use telemesh_link::{About, Event, Link, MessageError, PingId, Received, State};
-use telemesh_transport::MAX_DATAGRAM;
-use telemesh_wire::limits::FRAME_HEADER_LENGTH;
-use telemesh_wire::{Frame, PathAddress};
+use telemesh_link::{About, Event, Link, PingId, Received, State};
+use telemesh_wire::PathAddress;
 use tokio::sync::oneshot;
 
 use crate::cell::LinkCell;
@@ -19,26 +16,18 @@ use crate::core::Core;
 use crate::datagrams::DatagramTable;
 use crate::numbers::Numbers;
 use crate::outcome::Outcome;
-use crate::outlet::Sent;
+use crate::sending::Sending;
 use crate::state::{channel_error, may_come_back};
 use crate::streams::Streams;
 
 /// How late an engine may acknowledge (RFC 9000 section 18.2, the default of `max_ack_delay`).
 const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 
-/// Bytes that the link adds to an engine packet.
-const SEAL_OVERHEAD: usize = 32;
-
-thread_local! {
-    /// Plain and sealed packets of the batch that this thread is sending: buffers per thread, not per link.
-    static BATCH: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-}
-
 /// See the module's page.
 pub(crate) struct Inner {
     pub(crate) link: Link,
     pub(crate) datagrams: DatagramTable,
-    streams: Option<Box<Streams>>,
+    pub(crate) streams: Option<Box<Streams>>,
     /// The streams of the last engine that has ended, while somebody may still read what had arrived.
     past: Option<Box<Streams>>,
     /// Something that was ended here in order was not acknowledged when its engine ended.
@@ -55,17 +44,9 @@ pub(crate) struct Inner {
     scheduled: Option<Instant>,
     /// When the channels end unless the link comes back.
     expires: Option<Instant>,
-    /// Sealed packets that the transport did not take yet.
-    backlog: Option<Backlog>,
+    pub(crate) sending: Sending,
     pings: Vec<(PingId, oneshot::Sender<Pong>)>,
     peer: Hashname,
-}
-
-/// Packets that wait for their transport.
-struct Backlog {
-    to: PathAddress,
-    segment: usize,
-    contents: Vec<u8>,
 }
 
 /// The answer to a ping.
@@ -92,7 +73,7 @@ impl Inner {
             ended: ChannelError::LinkDown,
             scheduled: None,
             expires: None,
-            backlog: None,
+            sending: Sending::default(),
             pings: Vec::new(),
             peer,
         }
@@ -234,6 +215,9 @@ impl Inner {
     pub(crate) fn handle_timeout(&mut self, now: Instant, wall: u64) {
         self.scheduled = None;
         self.link.handle_timeout(now, wall);
+        if self.sending.is_stuck(now) {
+            self.link.suspect(now);
+        }
         if self.is_up()
             && let Some(streams) = &mut self.streams
             && streams.engine.poll_timeout().is_some_and(|at| at <= now)
@@ -290,11 +274,7 @@ impl Inner {
                     self.end_channels(&ChannelError::PeerRestarted, now, outcome);
                     self.numbers = Numbers::default();
                 }
-                Event::PathChanged { similar, .. } => {
-                    if let Some(streams) = &mut self.streams {
-                        streams.recovered(now, similar);
-                    }
-                }
+                Event::PathChanged { path, similar, .. } => self.path_changed(path, similar, now),
                 Event::Persist(record) => outcome.records.push(record),
                 Event::Confirmed { .. } => outcome.confirmed = true,
                 Event::EngineGone { number } => {
@@ -323,7 +303,7 @@ impl Inner {
     ) {
         let was_up = cell.state().is_up();
         let error = channel_error(reason);
-        self.backlog = None;
+        self.sending.drop_data();
         self.pings.clear();
         if !may_come_back(reason) {
             self.end_channels(&error, now, outcome);
@@ -343,7 +323,7 @@ impl Inner {
     }
 
     fn end_streams(&mut self, reason: &ChannelError, now: Instant, outcome: &mut Outcome) {
-        self.backlog = None;
+        self.sending.drop_data();
         self.ended = reason.clone();
         if let Some(mut streams) = self.streams.take() {
             // What the engine has received counts: acknowledgements, and data that nobody has read yet.
@@ -355,90 +335,6 @@ impl Inner {
         }
     }
 
-    /// Sends everything that may be sent now.
-    fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant) {
-        if self.backlog.is_some() {
-            return;
-        }
-        BATCH.with_borrow_mut(|(plain, sealed)| {
-            loop {
-                sealed.clear();
-                let Some(to) = self.link.poll_transmit(now, sealed) else { break };
-                // What the transport does not take now is lost: all of this is sent again if it matters.
-                cell.core.send(to, sealed.len(), sealed);
-            }
-            if self.is_up() {
-                self.transmit_streams(cell, now, plain, sealed);
-            }
-        });
-    }
-
-    fn transmit_streams(
-        &mut self,
-        cell: &Arc<LinkCell>,
-        now: Instant,
-        plain: &mut Vec<u8>,
-        sealed: &mut Vec<u8>,
-    ) {
-        let Some(streams) = &mut self.streams else { return };
-        loop {
-            plain.clear();
-            sealed.clear();
-            let packet = usize::from(streams.engine.packet_size()) + SEAL_OVERHEAD;
-            let segments = cell.core.max_segments().min(MAX_DATAGRAM / packet);
-            let Some(segment) = streams.engine.poll_transmit(now, segments, plain) else { return };
-            let Some(batch) = self.link.seal_batch(now, plain, segment, sealed) else { return };
-            if let Sent::Part(sent) = cell.core.send(batch.to, batch.segment, sealed) {
-                let contents = sealed.get(sent..).unwrap_or_default().to_vec();
-                self.backlog = Some(Backlog { to: batch.to, segment: batch.segment, contents });
-                cell.core.wait(batch.to, Arc::downgrade(cell));
-                return;
-            }
-        }
-    }
-
-    /// Goes on with what the transport did not take. The rest of the sending follows when the cell settles.
-    pub(crate) fn resume(&mut self, cell: &Arc<LinkCell>) {
-        let Some(mut backlog) = self.backlog.take() else { return };
-        if let Sent::Part(sent) = cell.core.send(backlog.to, backlog.segment, &backlog.contents) {
-            backlog.contents.drain(..sent.min(backlog.contents.len()));
-            cell.core.wait(backlog.to, Arc::downgrade(cell));
-            self.backlog = Some(backlog);
-        }
-    }
-
-    /// Sends one frame of an unreliable channel now or not at all.
-    ///
-    /// # Errors
-    /// Why it was not sent. Sizes are those of the message, without the frame's header.
-    pub(crate) fn send_frame(
-        &mut self,
-        core: &Core,
-        frame: &Frame<'_>,
-        now: Instant,
-    ) -> Result<(), DatagramError> {
-        if self.backlog.is_some() {
-            return Err(DatagramError::Blocked);
-        }
-        BATCH.with_borrow_mut(|(plain, sealed)| {
-            plain.clear();
-            sealed.clear();
-            let max = self.link.max_message().saturating_sub(FRAME_HEADER_LENGTH);
-            frame
-                .encode_into(plain)
-                .map_err(|_| DatagramError::Channel(ChannelError::Protocol("not a frame")))?;
-            let size = plain.len().saturating_sub(FRAME_HEADER_LENGTH);
-            let batch = self.link.seal_message(now, plain, sealed).map_err(|error| match error {
-                MessageError::TooLarge { .. } => DatagramError::TooLarge { size, max },
-                _ => DatagramError::Channel(ChannelError::LinkDown),
-            })?;
-            match core.send(batch.to, batch.segment, sealed) {
-                Sent::Part(_) => Err(DatagramError::Blocked),
-                Sent::All | Sent::Refused => Ok(()),
-            }
-        })
-    }
-
     fn schedule(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
         if self.expires.is_some_and(|at| at <= now) {
             self.end_channels(&ChannelError::LinkDown, now, outcome);
@@ -448,7 +344,8 @@ impl Inner {
             engine = self.streams.as_mut().and_then(|streams| streams.engine.poll_timeout());
             numbers = self.numbers.poll_timeout();
         }
-        let next = [self.link.poll_timeout(), engine, numbers, self.expires].into_iter().flatten().min();
+        let times = [self.link.poll_timeout(), engine, numbers, self.expires, self.sending.poll_timeout()];
+        let next = times.into_iter().flatten().min();
         if let Some(next) = next
             && self.scheduled.is_none_or(|scheduled| next < scheduled)
         {

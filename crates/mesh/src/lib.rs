@@ -31,6 +31,7 @@ mod outcome;
 mod outlet;
 mod raw_stream;
 mod receive;
+mod sending;
 mod shared;
 mod state;
 mod store;

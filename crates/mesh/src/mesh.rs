@@ -225,13 +225,13 @@ impl Mesh {
     /// # Errors
     /// When a transport has no socket any more.
     pub fn network_changed(&self) -> std::io::Result<()> {
-        for outlet in self.shared().core.outlets() {
-            outlet.transport.rebind()?;
-        }
+        // One transport without a socket must not keep the others from moving on.
+        let rebound: Vec<_> =
+            self.shared().core.outlets().iter().map(|outlet| outlet.transport.rebind()).collect();
         for cell in self.shared().links() {
-            cell.drive(|inner, now, _| inner.link.network_changed(now));
+            cell.drive(|inner, now, _| inner.network_changed(now));
         }
-        Ok(())
+        rebound.into_iter().collect()
     }
 
     /// Ends the endpoint: waits up to [`CLOSE_TIMEOUT`] until channels that were ended in order are acknowledged, tells the

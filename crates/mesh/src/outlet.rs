@@ -1,5 +1,6 @@
 //! The way out: which transport takes a packet, and the links that wait because it takes no more.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 
@@ -16,8 +17,16 @@ use crate::cell::LinkCell;
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) transport: Arc<dyn Transport>,
-    waiting: Mutex<Vec<Weak<LinkCell>>>,
+    waiting: Mutex<Waiting>,
     added: Notify,
+}
+
+/// The links that wait, each of them once.
+#[derive(Debug, Default)]
+struct Waiting {
+    line: Vec<Weak<LinkCell>>,
+    /// Where the links in the line are in memory, to find them.
+    places: HashSet<usize>,
 }
 
 /// What became of a batch.
@@ -50,21 +59,32 @@ impl Outlet {
     }
 
     /// Calls the link's `handle_writable` once the transport takes packets again.
-    pub(crate) fn wait(&self, cell: Weak<LinkCell>) {
-        self.waiting.lock().push(cell);
-        self.added.notify_one();
+    pub(crate) fn wait(&self, cell: &Arc<LinkCell>) {
+        let mut waiting = self.waiting.lock();
+        if waiting.places.insert(Arc::as_ptr(cell).addr()) {
+            waiting.line.push(Arc::downgrade(cell));
+            drop(waiting);
+            self.added.notify_one();
+        }
+    }
+
+    fn is_anybody_waiting(&self) -> bool {
+        !self.waiting.lock().line.is_empty()
     }
 
     /// Runs until it is dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             self.added.notified().await;
-            while !self.waiting.lock().is_empty() {
+            while self.is_anybody_waiting() {
                 if poll_fn(|cx| self.transport.poll_writable(cx)).await.is_err() {
                     return;
                 }
-                let waiting = std::mem::take(&mut *self.waiting.lock());
-                for cell in waiting.iter().filter_map(Weak::upgrade) {
+                let Waiting { mut line, .. } = std::mem::take(&mut *self.waiting.lock());
+                // Whoever comes first may leave no room to the others, so each comes first in turn.
+                let next = usize::from(!line.is_empty());
+                line.rotate_left(next);
+                for cell in line.iter().filter_map(Weak::upgrade) {
                     cell.handle_writable();
                 }
             }

@@ -27,6 +27,8 @@ pub struct Node {
     clock: SkewedClock,
     store: Arc<MemoryStore>,
     configure: Configure,
+    /// It has a second socket, see [`SimTransport::bind_quic`].
+    quic: bool,
     state: Mutex<State>,
 }
 
@@ -35,7 +37,7 @@ struct State {
     address: IpAddr,
     /// Every start is another incarnation.
     starts: u8,
-    valve: Valve,
+    valves: Vec<Valve>,
 }
 
 impl Node {
@@ -46,7 +48,7 @@ impl Node {
         address: IpAddr,
         key_seed: [u8; 32],
         clock: SkewedClock,
-        configure: Configure,
+        (quic, configure): (bool, Configure),
     ) -> Self {
         let node = Self {
             name: name.to_owned(),
@@ -56,7 +58,8 @@ impl Node {
             clock,
             store: Arc::default(),
             configure,
-            state: Mutex::new(State { mesh: None, address, starts: 0, valve: Valve::default() }),
+            quic,
+            state: Mutex::new(State { mesh: None, address, starts: 0, valves: Vec::new() }),
         };
         node.start();
         node
@@ -106,9 +109,9 @@ impl Node {
         self.mesh().addresses()
     }
 
-    /// The valve in front of the running mesh's socket.
-    pub fn valve(&self) -> Valve {
-        self.state.lock().valve.clone()
+    /// The valves in front of the running mesh's sockets, that of its first socket first.
+    pub fn valves(&self) -> Vec<Valve> {
+        self.state.lock().valves.clone()
     }
 
     /// Ends the mesh without a word to anybody, as a power cut would. What the store holds stays.
@@ -126,10 +129,14 @@ impl Node {
         state.starts += 1;
         let mut seed = self.key_seed;
         seed[0] ^= state.starts;
-        let transport = SimTransport::bind(&self.network, self.host);
-        state.valve = transport.valve();
-        let builder = Mesh::builder(self.keys())
-            .transport(transport)
+        let mut transports = vec![SimTransport::bind(&self.network, self.host)];
+        if self.quic {
+            transports.push(SimTransport::bind_quic(&self.network, self.host));
+        }
+        state.valves = transports.iter().map(SimTransport::valve).collect();
+        let builder = transports
+            .into_iter()
+            .fold(Mesh::builder(self.keys()), MeshBuilder::transport)
             .store(self.store.clone())
             .clock(self.clock.clone())
             .danger_seed(seed);

@@ -129,6 +129,8 @@ pub struct SimTransport {
     socket: Mutex<SocketId>,
     reader: Mutex<Option<Waker>>,
     valve: Valve,
+    /// What its addresses are called.
+    name: fn(SocketAddr) -> PathAddress,
 }
 
 /// What lets datagrams of a socket out: open, or for a number of them only, as a full send buffer does. Clones are the same
@@ -180,15 +182,28 @@ impl SimTransport {
     ///
     /// # Panics
     /// When the port is in use.
-    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn bind(network: &SimNetwork, host: HostId) -> Self {
-        let socket = network.bind(host, SocketAddr::new(ANY.ip(), PORT)).expect("the port is free");
+        Self::bind_as(network, host, PORT, PathAddress::Udp)
+    }
+
+    /// Binds port 443 on all addresses of a host and calls its addresses those of QUIC: a second way for the same packets.
+    ///
+    /// # Panics
+    /// When the port is in use.
+    pub fn bind_quic(network: &SimNetwork, host: HostId) -> Self {
+        Self::bind_as(network, host, QUIC_PORT, PathAddress::Quic)
+    }
+
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    fn bind_as(network: &SimNetwork, host: HostId, port: u16, name: fn(SocketAddr) -> PathAddress) -> Self {
+        let socket = network.bind(host, SocketAddr::new(ANY.ip(), port)).expect("the port is free");
         Self {
             network: network.clone(),
             host,
             socket: Mutex::new(socket),
             reader: Mutex::default(),
             valve: Valve::default(),
+            name,
         }
     }
 
@@ -210,6 +225,11 @@ impl SimTransport {
         self.network.shared.sent.notify_one();
     }
 
+    /// The socket's address behind an address of its kind.
+    fn socket_address(&self, address: &PathAddress) -> Option<SocketAddr> {
+        address.socket_address().filter(|socket| (self.name)(*socket) == *address)
+    }
+
     /// What lets its datagrams out.
     pub fn valve(&self) -> Valve {
         self.valve.clone()
@@ -225,16 +245,19 @@ impl SimTransport {
 /// The port on which a node starts.
 const PORT: u16 = telemesh_wire::limits::DEFAULT_PORT;
 
+/// The port of a second way, as for QUIC.
+const QUIC_PORT: u16 = 443;
+
 /// All addresses of a host, and a port that it chooses.
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Transport for SimTransport {
     fn carries(&self, address: &PathAddress) -> bool {
-        matches!(address, PathAddress::Udp(_))
+        self.socket_address(address).is_some()
     }
 
     fn local_addresses(&self) -> Vec<PathAddress> {
-        self.addresses().into_iter().map(PathAddress::Udp).collect()
+        self.addresses().into_iter().map(self.name).collect()
     }
 
     fn max_send_segments(&self) -> usize {
@@ -242,7 +265,7 @@ impl Transport for SimTransport {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> Result<(), SendError> {
-        let PathAddress::Udp(to) = transmit.destination else { return Err(SendError::UnusableAddress) };
+        let to = self.socket_address(&transmit.destination).ok_or(SendError::UnusableAddress)?;
         let mut sent = 0;
         for datagram in transmit.datagrams() {
             if !self.valve.pass() {
@@ -272,7 +295,7 @@ impl Transport for SimTransport {
             let Some((from, contents)) = inbox.packets.pop_front() else { break };
             let stride = contents.len();
             // There is room, so it is taken.
-            let _ = batch.push(Received { source: PathAddress::Udp(from), stride, ecn: None, contents });
+            let _ = batch.push(Received { source: (self.name)(from), stride, ecn: None, contents });
         }
         if batch.is_empty() {
             inbox.reader = Some(cx.waker().clone());

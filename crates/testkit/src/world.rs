@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::bare::Bare;
 use crate::clock::SkewedClock;
-use crate::node::Node;
+use crate::node::{Configure, Node};
 use crate::transport::{SimNetwork, SimTransport};
 
 /// Virtual time after which a scenario is stuck: endpoints keep their links warm, so time never runs out by itself.
@@ -83,12 +83,24 @@ impl World {
     ///
     /// # Panics
     /// When it cannot be added.
-    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn node_with(
         &self,
         name: &str,
         configure: impl Fn(MeshBuilder) -> MeshBuilder + Send + Sync + 'static,
     ) -> Node {
+        self.add(name, false, Box::new(configure))
+    }
+
+    /// A new host on the internet with a running mesh that has two ways out: UDP, and one that it takes for QUIC.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    pub fn node_with_quic(&self, name: &str) -> Node {
+        self.add(name, true, Box::new(|builder| builder))
+    }
+
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    fn add(&self, name: &str, quic: bool, configure: Configure) -> Node {
         let address = self.fresh_address();
         let host = self
             .with_network(|network| network.add_host(Realm::INTERNET, [address]))
@@ -96,7 +108,7 @@ impl World {
         let mut seed = [0; 32];
         self.random(|rng| rng.fill_bytes(&mut seed));
         let clock = SkewedClock::new(self.started);
-        Node::new(name, self.network.clone(), host, address, seed, clock, Box::new(configure))
+        Node::new(name, self.network.clone(), host, address, seed, clock, (quic, configure))
     }
 
     /// A new host on the internet without a mesh: a bare socket.
