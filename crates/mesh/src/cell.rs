@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
 use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
-use telemesh_link::{Explain, Link, PeerRecord};
-use telemesh_wire::{Frame, PathAddress};
+use telemesh_link::{Explain, Link};
+use telemesh_wire::{CloseReason, Frame, PathAddress};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock;
@@ -33,15 +34,35 @@ pub(crate) struct LinkCell {
     pub(crate) dispatcher: Dispatcher,
     slot: u32,
     state: watch::Sender<LinkState>,
+    /// The peer bears an invite and has not confirmed it: it is a contact for as long as the invite is reserved for it.
+    provisional: AtomicBool,
+    /// Held while the link's record is saved, so that an older one never comes last.
+    saving: Mutex<()>,
     inner: Mutex<Inner>,
 }
 
 impl LinkCell {
-    pub(crate) fn new(core: Arc<Core>, peer: Hashname, slot: u32, link: Link) -> Arc<Self> {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        peer: Hashname,
+        slot: u32,
+        link: Link,
+        provisional: bool,
+    ) -> Arc<Self> {
         let state = watch::Sender::new(LinkState { state: link.state(), ups: 0 });
         let dispatcher = Dispatcher::new(core.registry.clone());
         let inner = Mutex::new(Inner::new(link, peer, &core));
-        Arc::new(Self { peer, core, dispatcher, slot, state, inner })
+        let provisional = AtomicBool::new(provisional);
+        Arc::new(Self { peer, core, dispatcher, slot, state, provisional, saving: Mutex::new(()), inner })
+    }
+
+    pub(crate) fn is_provisional(&self) -> bool {
+        self.provisional.load(Ordering::Acquire)
+    }
+
+    /// The peer is a contact for good.
+    pub(crate) fn keep(&self) {
+        self.provisional.store(false, Ordering::Release);
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -95,18 +116,40 @@ impl LinkCell {
     }
 
     /// Stores what must not be forgotten, and only then lets the link answer.
-    pub(crate) fn persist(self: &Arc<Self>, record: &PeerRecord) {
-        match self.core.store.save(&self.peer, record) {
-            Ok(()) => self.drive(|inner, now, _| inner.link.persisted(now, record)),
-            Err(error) => tracing::error!(peer = %self.peer.short(), %error, "a peer's record was not saved"),
+    pub(crate) fn persist(self: &Arc<Self>) {
+        let saved = {
+            let _saving = self.saving.lock();
+            // As it is by now: somebody else may have been about to save what came before.
+            let record = self.look(|inner| (!inner.is_stopped()).then(|| inner.link.record()));
+            record.map(|record| self.core.store.save(&self.peer, &record).map(|()| record))
+        };
+        match saved {
+            Some(Ok(record)) => self.drive(|inner, now, _| inner.link.persisted(now, &record)),
+            Some(Err(error)) => {
+                tracing::error!(peer = %self.peer.short(), %error, "a peer's record was not saved");
+            }
+            None => {}
         }
+    }
+
+    /// Ends the link at both ends, and with it all channels, also those that wait for it to come back.
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
+        self.drive(|inner, now, outcome| {
+            inner.link.close(now, reason);
+            inner.end_channels(&ChannelError::LinkClosed(reason), now, outcome);
+        });
     }
 
     /// The endpoint has stopped: all channels end here, and nobody is told.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let mut outcome = Outcome::default();
-        self.look(|inner| inner.end_channels(&ChannelError::LinkDown, clock::now(), &mut outcome));
-        outcome.run(self);
+        self.look(Inner::stop);
+        self.close(CloseReason::ShuttingDown);
+    }
+
+    /// The peer is no contact any more: the link ends, and from here on nothing is sent, whoever still holds it.
+    pub(crate) fn forget(self: &Arc<Self>) {
+        self.close(CloseReason::NotTrusted);
+        self.look(Inner::stop);
     }
 
     /// Updates what watchers see; call it under the lock, so that they see states in order.

@@ -51,6 +51,10 @@ impl Core {
         self.outlets.write().clear();
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.outlets.read().is_empty()
+    }
+
     fn with_outlet<T>(&self, to: &PathAddress, act: impl FnOnce(&Outlet) -> T) -> Option<T> {
         self.outlets.read().iter().find(|outlet| outlet.transport.carries(to)).map(|outlet| act(outlet))
     }

@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     past: Option<Box<Streams>>,
     /// Something that was ended here in order was not acknowledged when its engine ended.
     lost: bool,
+    /// The link is no link of the endpoint any more, or the endpoint has stopped: nothing is sent from here on.
+    stopped: bool,
     /// What the peer has said about itself in the handshake of the current session.
     about: Option<About>,
     /// Numbers of the engines between these two incarnations.
@@ -67,6 +69,7 @@ impl Inner {
             streams: None,
             past: None,
             lost: false,
+            stopped: false,
             about: None,
             numbers: Numbers::default(),
             epoch: 0,
@@ -80,7 +83,16 @@ impl Inner {
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.link.state() == State::Up
+        !self.stopped && self.link.state() == State::Up
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Nothing is sent from here on, whoever still holds the link.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -252,7 +264,9 @@ impl Inner {
         {
             self.link.send_engine_gone(number);
         }
-        self.transmit(cell, now);
+        if !self.stopped {
+            self.transmit(cell, now);
+        }
         self.schedule(cell, now, outcome);
     }
 
@@ -262,6 +276,8 @@ impl Inner {
                 Event::Up(about) => {
                     self.about = Some(about);
                     self.expires = None;
+                    // With or without its credential: it has shown who it is, and that it hears us.
+                    outcome.confirmed |= cell.is_provisional();
                     self.numbers.came_up(now);
                     if let Some(streams) = &mut self.streams {
                         streams.recovered(now, true);
@@ -275,7 +291,7 @@ impl Inner {
                     self.numbers = Numbers::default();
                 }
                 Event::PathChanged { path, similar, .. } => self.path_changed(path, similar, now),
-                Event::Persist(record) => outcome.records.push(record),
+                Event::Persist(_) => outcome.persist = !self.stopped,
                 Event::Confirmed { .. } => outcome.confirmed = true,
                 Event::EngineGone { number } => {
                     if self.streams.as_ref().is_some_and(|streams| streams.number <= number) {
@@ -308,7 +324,8 @@ impl Inner {
         if !may_come_back(reason) {
             self.end_channels(&error, now, outcome);
         } else if was_up {
-            self.expires = Some(now + cell.core.survive_down);
+            // Beyond what the clock can say they wait for ever.
+            self.expires = now.checked_add(cell.core.survive_down);
         }
         cell.publish(self.link.state());
         if was_up {
@@ -343,6 +360,9 @@ impl Inner {
         if self.is_up() {
             engine = self.streams.as_mut().and_then(|streams| streams.engine.poll_timeout());
             numbers = self.numbers.poll_timeout();
+        }
+        if self.stopped {
+            return;
         }
         let times = [self.link.poll_timeout(), engine, numbers, self.expires, self.sending.poll_timeout()];
         let next = times.into_iter().flatten().min();

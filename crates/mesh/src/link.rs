@@ -58,7 +58,11 @@ impl Link {
     /// Wants the link to be up from now on: initiates now, and again whenever it is down.
     pub fn connect(&self) {
         let wall = self.cell.core.clock.micros();
-        self.cell.drive(|inner, now, _| inner.link.connect(now, wall));
+        self.cell.drive(|inner, now, _| {
+            if !inner.is_stopped() {
+                inner.link.connect(now, wall);
+            }
+        });
     }
 
     /// Waits until the link is up.
@@ -67,6 +71,11 @@ impl Link {
     /// [`LinkError::Closed`] if it is closed first, [`LinkError::TimedOut`] after `limit`.
     pub async fn up(&self, limit: Duration) -> Result<(), LinkError> {
         let mut watch = self.watch();
+        if let State::Down(reason) = self.state().state
+            && self.cell.look(|inner| inner.is_stopped())
+        {
+            return Err(LinkError::Closed(reason));
+        }
         let up = async {
             // A closed state that is there already is history; one that comes while we wait is an answer.
             while !watch.borrow_and_update().is_up() {
@@ -116,7 +125,7 @@ impl Link {
 
     /// Ends the link: channels fail at both ends, and nobody dials until [`Link::connect`]. The peer stays a contact.
     pub fn close(&self) {
-        self.cell.drive(|inner, now, _| inner.link.close(now, CloseReason::Closed));
+        self.cell.close(CloseReason::Closed);
     }
 
     fn check(open: &Open, kind: ChannelKind) -> Result<(), OpenError> {

@@ -24,6 +24,9 @@ pub const LINK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long [`Mesh::close`] waits for acknowledgements.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long [`Mesh::close`] waits for a transport that does not take its last packets.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// The local endpoint and its links. Clones are the same endpoint; it ends with [`Mesh::close`], or abruptly when the last
 /// clone is dropped.
 #[derive(Clone)]
@@ -181,7 +184,10 @@ impl Mesh {
         };
         let peer = info.hashname();
         let keys = (!info.keys().is_empty()).then(|| info.keys().clone());
-        let cell = self.shared().add_link(peer, keys)?;
+        let cell = self.shared().add_link(peer, keys, false)?;
+        // Whom the application trusts needs no invite any more.
+        cell.keep();
+        self.shared().core.trust.release(&peer);
         let credential = invite.map(|invite| {
             let proof = prove_invite(invite.secret().as_bytes(), &peer, &self.hashname());
             Credential::new(proof.to_vec())
@@ -248,8 +254,13 @@ impl Mesh {
             pause = (pause * 2).min(Duration::from_millis(50));
         }
         let delivered = self.shared().links().iter().all(|cell| cell.look(|inner| inner.is_delivered()));
-        for cell in self.shared().links() {
-            cell.drive(|inner, now, _| inner.link.close(now, CloseReason::ShuttingDown));
+        let links = self.shared().links();
+        links.iter().for_each(|cell| cell.close(CloseReason::ShuttingDown));
+        // The last words may have to wait for their transport.
+        let deadline = clock::now() + FAREWELL_TIMEOUT;
+        while clock::now() < deadline && !links.iter().all(|cell| cell.look(|inner| inner.sending.is_idle()))
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.running.stop();
         Closed { delivered }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use telemesh_channel::{Dispatch, Incoming};
-use telemesh_link::PeerRecord;
 
 use crate::cell::LinkCell;
 use crate::clock;
@@ -20,7 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) discarded: Vec<Waker>,
     pub(crate) streams: Vec<OpenedStream>,
     pub(crate) datagrams: Vec<OpenedDatagrams>,
-    pub(crate) records: Vec<PeerRecord>,
+    /// The link's record has changed and must be stored.
+    pub(crate) persist: bool,
     /// The peer has sent its first data: what it claimed with a credential holds.
     pub(crate) confirmed: bool,
 }
@@ -31,11 +31,11 @@ impl Outcome {
         for waker in self.wakers {
             waker.wake();
         }
-        for record in self.records {
-            cell.persist(&record);
+        if self.persist {
+            cell.persist();
         }
-        if self.confirmed {
-            cell.core.trust.confirm(&cell.peer);
+        if self.confirmed && cell.core.trust.confirm(&cell.peer) {
+            cell.keep();
         }
         for opened in self.streams {
             let OpenedStream { epoch, id, open, early } = opened;

@@ -112,15 +112,12 @@ impl Shared {
         {
             return None;
         }
-        let cell = self.add_link(peer, Some(claim.keys.clone())).ok()?;
-        let shared = Arc::downgrade(self);
+        let cell = self.add_link(peer, Some(claim.keys.clone()), true).ok()?;
+        let (shared, provisional) = (Arc::downgrade(self), Arc::downgrade(&cell));
         self.core.runtime.spawn(async move {
             tokio::time::sleep(RESERVATION).await;
-            if let Some(shared) = shared.upgrade()
-                && shared.core.trust.is_reserved(&peer)
-            {
-                shared.core.trust.release(&peer);
-                shared.remove_link(&peer);
+            if let (Some(shared), Some(cell)) = (shared.upgrade(), provisional.upgrade()) {
+                shared.remove_provisional(&cell);
             }
         });
         Some(cell)

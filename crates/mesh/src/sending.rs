@@ -69,6 +69,11 @@ impl Sending {
         self.stuck_at = None;
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.data.is_none() && self.own.is_empty()
+    }
+
     fn keep_data(&mut self, run: Run, now: Instant) {
         self.data = Some(run);
         self.stuck_at = Some(now + STUCK_AFTER);

@@ -6,7 +6,7 @@ use parking_lot::{Mutex, RwLock};
 use rand::Rng;
 use rand::rngs::StdRng;
 use telemesh_hashname::{Hashname, PublicKeys};
-use telemesh_link::{Gate, Link, LinkConfig, Peer};
+use telemesh_link::{DownReason, Gate, Link, LinkConfig, Peer};
 use telemesh_wire::CloseReason;
 
 use crate::cell::LinkCell;
@@ -36,12 +36,17 @@ impl Shared {
         bytes
     }
 
-    /// The link with a peer, which is made if there is none: the peer is a contact from now on.
+    /// The link with a peer, which is made if there is none: the peer is a contact from now on, or for as long as an invite is
+    /// reserved for it if the new link is provisional.
     pub(crate) fn add_link(
         self: &Arc<Self>,
         peer: Hashname,
         keys: Option<PublicKeys>,
+        provisional: bool,
     ) -> Result<Arc<LinkCell>, LinkError> {
+        if self.core.is_stopped() {
+            return Err(LinkError::Closed(DownReason::Closed(CloseReason::ShuttingDown)));
+        }
         if peer == self.core.hashname() {
             return Err(LinkError::Ourselves);
         }
@@ -64,7 +69,7 @@ impl Shared {
             let link =
                 Link::new(identity, Peer { hashname: peer, keys, record }, slot, config, seed, clock::now());
             made = match link {
-                Ok(link) => Ok(LinkCell::new(self.core.clone(), peer, slot, link)),
+                Ok(link) => Ok(LinkCell::new(self.core.clone(), peer, slot, link, provisional)),
                 Err(_) => Err(LinkError::Keys(peer)),
             };
             made.as_ref().ok().cloned()
@@ -79,9 +84,25 @@ impl Shared {
     /// the peer's would be new again if it came back.
     pub(crate) fn remove_link(&self, peer: &Hashname) -> bool {
         let removed = self.table.write().remove(peer);
-        let Some(cell) = removed else { return false };
-        cell.drive(|inner, now, _| inner.link.close(now, CloseReason::NotTrusted));
-        true
+        if let Some(cell) = &removed {
+            cell.forget();
+        }
+        removed.is_some()
+    }
+
+    /// Ends a link whose peer has not confirmed its invite in time.
+    pub(crate) fn remove_provisional(&self, cell: &Arc<LinkCell>) {
+        if !cell.is_provisional() {
+            return;
+        }
+        self.core.trust.release(&cell.peer);
+        let mut table = self.table.write();
+        // By now the peer may have been forgotten and added anew.
+        if table.find(&cell.peer).is_some_and(|found| Arc::ptr_eq(found, cell)) {
+            table.remove(&cell.peer);
+            drop(table);
+            cell.forget();
+        }
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<LinkCell>> {

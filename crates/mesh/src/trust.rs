@@ -61,6 +61,8 @@ struct OpenInvite {
     expires: Option<Instant>,
     /// Bearers who have presented it and sent no data yet, each with the end of the reservation.
     reserved: Vec<(Hashname, Instant)>,
+    /// Bearers who have used it. One who was forgotten since does not come back with it.
+    used: Vec<Hashname>,
 }
 
 impl Trust {
@@ -82,6 +84,7 @@ impl Trust {
             // Beyond what the clock can say it never expires.
             expires: now.checked_add(invite.valid_for),
             reserved: Vec::new(),
+            used: Vec::new(),
         });
         Ok(())
     }
@@ -106,28 +109,24 @@ impl Trust {
         accepted
     }
 
-    /// The bearer has sent data: its reservation becomes a use.
-    pub(crate) fn confirm(&self, bearer: &Hashname) {
+    /// The bearer has sent data: its reservation becomes a use. Whether it had one.
+    pub(crate) fn confirm(&self, bearer: &Hashname) -> bool {
         let mut invites = self.invites.lock();
+        let mut confirmed = false;
         for invite in invites.iter_mut() {
             let before = invite.reserved.len();
             invite.reserved.retain(|(reserved, _)| reserved != bearer);
             if invite.reserved.len() < before {
                 invite.uses = invite.uses.saturating_sub(1);
+                invite.used.push(*bearer);
+                confirmed = true;
             }
         }
         invites.retain(|invite| invite.uses > 0);
+        confirmed
     }
 
-    /// Whether the bearer has a reservation and sent no data yet.
-    pub(crate) fn is_reserved(&self, bearer: &Hashname) -> bool {
-        self.invites
-            .lock()
-            .iter()
-            .any(|invite| invite.reserved.iter().any(|(reserved, _)| reserved == bearer))
-    }
-
-    /// The bearer has sent no data in time: somebody else may use the invite.
+    /// The bearer has sent no data in time, or is a contact without it: somebody else may use the invite.
     pub(crate) fn release(&self, bearer: &Hashname) {
         for invite in self.invites.lock().iter_mut() {
             invite.reserved.retain(|(reserved, _)| reserved != bearer);
@@ -142,6 +141,9 @@ impl OpenInvite {
 
     fn reserve(&mut self, bearer: &Hashname, now: Instant) -> bool {
         self.reserved.retain(|(reserved, until)| reserved != bearer && now < *until);
+        if self.used.contains(bearer) {
+            return false;
+        }
         if usize::try_from(self.uses).is_ok_and(|uses| self.reserved.len() >= uses) {
             return false;
         }
