@@ -5,6 +5,7 @@
 //! is released, see [`Outcome`].
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
 use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
-use telemesh_link::{Explain, Link};
+use telemesh_link::{Explain, Link, Request};
 use telemesh_wire::{CloseReason, Frame, PathAddress};
 use tokio::sync::{oneshot, watch};
 
@@ -79,14 +80,34 @@ impl LinkCell {
 
     /// Does something with the link and then everything that follows from it.
     pub(crate) fn drive<T>(self: &Arc<Self>, act: impl FnOnce(&mut Inner, Instant, &mut Outcome) -> T) -> T {
-        let now = clock::now();
         let mut outcome = Outcome::default();
         let mut inner = self.inner.lock();
+        // Under the lock, so that the link's time never goes back.
+        let now = clock::now();
         let result = act(&mut inner, now, &mut outcome);
         inner.settle(self, now, &mut outcome);
         drop(inner);
         outcome.run(self);
         result
+    }
+
+    /// Does something in a task that serves all links. If it panics, which a store, a clock, a transport or a mistake of ours
+    /// could make it do, this link ends and the others go on.
+    fn guarded(self: &Arc<Self>, act: impl FnOnce()) {
+        // Nothing of the link's state is used again before it is closed, which throws the engine and the sessions away.
+        if catch_unwind(AssertUnwindSafe(act)).is_err() {
+            tracing::error!(peer = %self.peer.short(), "a link is closed after a panic");
+            let _ = catch_unwind(AssertUnwindSafe(|| self.close(CloseReason::Failed)));
+        }
+    }
+
+    /// The peer has initiated, and is one whom we trust.
+    pub(crate) fn accept(self: &Arc<Self>, request: Request) {
+        self.guarded(|| {
+            let wall = self.core.clock.micros();
+            // A request that is not accepted after all is counted by the link.
+            let _ = self.drive(|inner, now, _| request.accept(&mut inner.link, now, wall));
+        });
     }
 
     /// Looks at the link without consequences.
@@ -96,23 +117,28 @@ impl LinkCell {
 
     /// Takes the packets of one receive batch that are for this link.
     pub(crate) fn receive(self: &Arc<Self>, packets: &mut Vec<(PathAddress, BytesMut)>) {
-        self.drive(|inner, now, outcome| {
-            for (from, packet) in packets.drain(..) {
-                inner.handle_packet(self, from, packet, now, outcome);
-            }
+        self.guarded(|| {
+            self.drive(|inner, now, outcome| {
+                for (from, packet) in packets.drain(..) {
+                    inner.handle_packet(self, from, packet, now, outcome);
+                }
+            });
         });
     }
 
     pub(crate) fn handle_deadline(self: &Arc<Self>) {
         let now = clock::now();
         if self.look(|inner| inner.is_due(now)) {
-            self.drive(|inner, now, _| inner.handle_timeout(now, self.core.clock.micros()));
+            self.guarded(|| {
+                let wall = self.core.clock.micros();
+                self.drive(|inner, now, _| inner.handle_timeout(now, wall));
+            });
         }
     }
 
     /// The transport takes packets again.
     pub(crate) fn handle_writable(self: &Arc<Self>) {
-        self.drive(|inner, now, _| inner.resume(self, now));
+        self.guarded(|| self.drive(|inner, now, _| inner.resume(self, now)));
     }
 
     /// Stores what must not be forgotten, and only then lets the link answer.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -22,8 +23,14 @@ const MAX_QUEUED: usize = 256;
 /// Bytes that a channel keeps for a reader: many channels must not add up to much where nobody reads.
 const MAX_QUEUED_BYTES: usize = 64 << 10;
 
-/// Unreliable channels of one link, both sides' together. The types' own limits are below it; this bounds what waits for a
-/// decision and what the application itself opens.
+/// Bytes that all channels of a link keep for readers.
+const MAX_UNREAD: usize = 4 << 20;
+
+/// What a message counts beside its bytes: about what keeping it costs, so that empty ones are bounded too.
+const MESSAGE_COST: usize = 64;
+
+/// Unreliable channels of one link, of either side. The types' own limits are below it; this bounds what waits for a decision,
+/// and what the application itself opens. The peer's leave room for ours.
 const MAX_CHANNELS: usize = 4_096;
 
 /// All unreliable channels of a link.
@@ -32,16 +39,23 @@ pub(crate) struct DatagramTable {
     odd: bool,
     next: u32,
     channels: BTreeMap<u32, Arc<Queue>>,
+    /// How many of them are ours.
+    ours: usize,
+    /// What they all hold.
+    unread: Arc<AtomicUsize>,
 }
 
 /// What has arrived on one channel.
-#[derive(Default)]
-pub(crate) struct Queue(Mutex<State>);
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// Shared by all channels of the link.
+    unread: Arc<AtomicUsize>,
+}
 
 #[derive(Default)]
 struct State {
     messages: VecDeque<Bytes>,
-    /// Bytes in `messages`.
+    /// What `messages` count.
     held: usize,
     reader: Option<Waker>,
     /// No more messages will come: in order, or for this reason.
@@ -49,20 +63,52 @@ struct State {
 }
 
 impl Queue {
+    fn new(unread: &Arc<AtomicUsize>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), unread: unread.clone() })
+    }
+
     fn end(&self, reason: Option<ChannelError>, outcome: &mut Outcome) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.ended.get_or_insert(reason);
         outcome.wakers.extend(state.reader.take());
     }
 
     fn push(&self, message: &[u8], outcome: &mut Outcome) {
-        let mut state = self.0.lock();
-        let fits = state.messages.len() < MAX_QUEUED && state.held + message.len() <= MAX_QUEUED_BYTES;
-        if fits && state.ended.is_none() {
-            state.held += message.len();
+        let mut state = self.state.lock();
+        let size = message.len() + MESSAGE_COST;
+        // Only the link's receiver adds, under its lock, so that two cannot both take the last room.
+        let room = self.unread.load(Ordering::Relaxed) + size <= MAX_UNREAD;
+        let fits = state.messages.len() < MAX_QUEUED && state.held + size <= MAX_QUEUED_BYTES;
+        if room && fits && state.ended.is_none() {
+            state.held += size;
+            self.unread.fetch_add(size, Ordering::Relaxed);
             state.messages.push_back(Bytes::copy_from_slice(message));
         }
         outcome.wakers.extend(state.reader.take());
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ChannelError>> {
+        let mut state = self.state.lock();
+        if let Some(message) = state.messages.pop_front() {
+            let size = message.len() + MESSAGE_COST;
+            state.held = state.held.saturating_sub(size);
+            self.unread.fetch_sub(size, Ordering::Relaxed);
+            return Poll::Ready(Ok(Some(message)));
+        }
+        match &state.ended {
+            Some(None) => Poll::Ready(Ok(None)),
+            Some(Some(reason)) => Poll::Ready(Err(reason.clone())),
+            None => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.unread.fetch_sub(self.state.get_mut().held, Ordering::Relaxed);
     }
 }
 
@@ -75,12 +121,16 @@ pub(crate) struct OpenedDatagrams {
 
 impl DatagramTable {
     pub(crate) fn new(odd: bool) -> Self {
-        Self { odd, next: u32::from(odd), channels: BTreeMap::new() }
+        Self { odd, next: u32::from(odd), channels: BTreeMap::new(), ours: 0, unread: Arc::default() }
+    }
+
+    fn is_ours(&self, number: u32) -> bool {
+        (number % 2 == 1) == self.odd
     }
 
     /// A number and a queue for a channel of ours; `None` when there are too many.
     pub(crate) fn open(&mut self) -> Option<(u32, Arc<Queue>)> {
-        if self.channels.len() >= MAX_CHANNELS {
+        if self.ours >= MAX_CHANNELS {
             return None;
         }
         while self.channels.contains_key(&self.next) {
@@ -88,19 +138,20 @@ impl DatagramTable {
         }
         let number = self.next;
         self.next = number.wrapping_add(2);
-        let queue = Arc::<Queue>::default();
+        let queue = Queue::new(&self.unread);
         self.channels.insert(number, queue.clone());
+        self.ours += 1;
         Some((number, queue))
     }
 
-    /// Takes one frame from the peer. Whatever does not fit is dropped.
-    pub(crate) fn handle(&mut self, frame: &[u8], outcome: &mut Outcome) {
-        let Ok(frame) = Frame::decode(frame) else { return };
-        match frame {
+    /// Takes one frame from the peer. Whatever does not fit is dropped. Returns the number of a channel of which the peer
+    /// should hear that it is closed.
+    pub(crate) fn handle(&mut self, frame: &[u8], outcome: &mut Outcome) -> Option<u32> {
+        match Frame::decode(frame).ok()? {
             Frame::Open { channel, open } => {
-                let theirs = (channel % 2 == 1) != self.odd;
-                if theirs && !self.channels.contains_key(&channel) && self.channels.len() < MAX_CHANNELS {
-                    let queue = Arc::<Queue>::default();
+                let room = self.channels.len().saturating_sub(self.ours) < MAX_CHANNELS;
+                if room && !self.is_ours(channel) && !self.channels.contains_key(&channel) {
+                    let queue = Queue::new(&self.unread);
                     self.channels.insert(channel, queue.clone());
                     outcome.datagrams.push(OpenedDatagrams { number: channel, open, queue });
                 }
@@ -108,24 +159,35 @@ impl DatagramTable {
             Frame::Message { channel, payload } => {
                 if let Some(queue) = self.channels.get(&channel) {
                     queue.push(payload, outcome);
+                } else if self.is_ours(channel) && channel < self.next {
+                    // We have opened and closed it. (Of the peer's we cannot tell: the open message may still come.)
+                    return Some(channel);
                 }
             }
             Frame::Close { channel, refusal } => {
-                if let Some(queue) = self.channels.remove(&channel) {
+                if let Some(queue) = self.take(channel) {
                     queue.end(refusal.map(ChannelError::Refused), outcome);
                 }
             }
             _ => {}
         }
+        None
+    }
+
+    fn take(&mut self, number: u32) -> Option<Arc<Queue>> {
+        let queue = self.channels.remove(&number)?;
+        self.ours = self.ours.saturating_sub(usize::from(self.is_ours(number)));
+        Some(queue)
     }
 
     /// Forgets a channel that was closed here; whether it was still there.
     pub(crate) fn remove(&mut self, number: u32) -> bool {
-        self.channels.remove(&number).is_some()
+        self.take(number).is_some()
     }
 
     /// Ends all channels.
     pub(crate) fn fail(&mut self, reason: &ChannelError, outcome: &mut Outcome) {
+        self.ours = 0;
         for queue in std::mem::take(&mut self.channels).into_values() {
             queue.end(Some(reason.clone()), outcome);
         }
@@ -141,14 +203,14 @@ pub(crate) struct MeshDatagrams {
 
 impl RawDatagrams for MeshDatagrams {
     fn max_size(&self) -> usize {
-        if self.queue.0.lock().ended.is_some() {
+        if self.queue.state.lock().ended.is_some() {
             return 0;
         }
         self.cell.max_message().saturating_sub(FRAME_HEADER_LENGTH)
     }
 
     fn try_send(&self, message: Bytes) -> Result<(), DatagramError> {
-        match &self.queue.0.lock().ended {
+        match &self.queue.state.lock().ended {
             Some(None) => return Err(DatagramError::Closed),
             Some(Some(reason)) => return Err(DatagramError::Channel(reason.clone())),
             None => {}
@@ -157,23 +219,11 @@ impl RawDatagrams for MeshDatagrams {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ChannelError>> {
-        let mut state = self.queue.0.lock();
-        if let Some(message) = state.messages.pop_front() {
-            state.held -= message.len();
-            return Poll::Ready(Ok(Some(message)));
-        }
-        match &state.ended {
-            Some(None) => Poll::Ready(Ok(None)),
-            Some(Some(reason)) => Poll::Ready(Err(reason.clone())),
-            None => {
-                state.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.queue.poll(cx)
     }
 
     fn close(&self) {
-        self.queue.0.lock().ended.get_or_insert(None);
+        self.queue.state.lock().ended.get_or_insert(None);
         self.cell.close_datagrams(self.number, None);
     }
 }

@@ -8,12 +8,13 @@ use telemesh_channel::{ChannelError, LinkEvent};
 use telemesh_engine::{Engine, Seed, StreamId};
 use telemesh_hashname::Hashname;
 use telemesh_link::{About, Event, Link, PingId, Received, State};
-use telemesh_wire::PathAddress;
+use telemesh_wire::{Frame, PathAddress};
 use tokio::sync::oneshot;
 
 use crate::cell::LinkCell;
 use crate::core::Core;
 use crate::datagrams::DatagramTable;
+use crate::deadlines::Entries;
 use crate::numbers::Numbers;
 use crate::outcome::Outcome;
 use crate::sending::Sending;
@@ -43,7 +44,7 @@ pub(crate) struct Inner {
     /// Why the last engine ended.
     ended: ChannelError,
     /// When the deadline task will look at this link.
-    scheduled: Option<Instant>,
+    scheduled: Entries,
     /// When the channels end unless the link comes back.
     expires: Option<Instant>,
     pub(crate) sending: Sending,
@@ -74,7 +75,7 @@ impl Inner {
             numbers: Numbers::default(),
             epoch: 0,
             ended: ChannelError::LinkDown,
-            scheduled: None,
+            scheduled: Entries::default(),
             expires: None,
             sending: Sending::default(),
             pings: Vec::new(),
@@ -96,7 +97,7 @@ impl Inner {
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.scheduled.is_some_and(|at| at <= now)
+        self.scheduled.is_due(now)
     }
 
     pub(crate) fn engine_stats(&self) -> Option<telemesh_engine::Stats> {
@@ -198,13 +199,20 @@ impl Inner {
             Received::WholeEngine(packet) => {
                 self.handle_engine_packet(&cell.core, BytesMut::from(&packet[..]), now);
             }
-            Received::WholeMessage(frame) => self.datagrams.handle(&frame, outcome),
+            Received::WholeMessage(frame) => self.handle_frame(cell, &frame, now, outcome),
             Received::Message(range) => {
                 if let Some(frame) = packet.get(range) {
-                    self.datagrams.handle(frame, outcome);
+                    self.handle_frame(cell, frame, now, outcome);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn handle_frame(&mut self, cell: &Arc<LinkCell>, frame: &[u8], now: Instant, outcome: &mut Outcome) {
+        if let Some(channel) = self.datagrams.handle(frame, outcome) {
+            // That it is closed was lost, or is on its way.
+            let _ = self.send_frame(cell, &Frame::Close { channel, refusal: None }, now);
         }
     }
 
@@ -225,7 +233,7 @@ impl Inner {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, wall: u64) {
-        self.scheduled = None;
+        self.scheduled.take_due(now);
         self.link.handle_timeout(now, wall);
         if self.sending.is_stuck(now) {
             self.link.suspect(now);
@@ -367,9 +375,8 @@ impl Inner {
         let times = [self.link.poll_timeout(), engine, numbers, self.expires, self.sending.poll_timeout()];
         let next = times.into_iter().flatten().min();
         if let Some(next) = next
-            && self.scheduled.is_none_or(|scheduled| next < scheduled)
+            && self.scheduled.needs(next)
         {
-            self.scheduled = Some(next);
             cell.core.deadlines.add(next, Arc::downgrade(cell));
         }
     }

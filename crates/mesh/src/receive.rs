@@ -98,9 +98,7 @@ impl Shared {
                 None => return self.dropped.not_trusted(),
             },
         };
-        let wall = self.core.clock.micros();
-        // A request that is not accepted after all is counted by the link.
-        let _ = cell.drive(|inner, now, _| request.accept(&mut inner.link, now, wall));
+        cell.accept(request);
     }
 
     /// A new link with the bearer of an invite, for as long as the invite is reserved for it.

@@ -9,6 +9,7 @@ use bytes::{Buf, BytesMut};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use telemesh_engine::{Config, ENGINE_VERSION, Engine, Seed};
+use telemesh_hashname::Hashname;
 use telemesh_keys::KeySet;
 use telemesh_link::{Event, Identity, Link, LinkConfig, Peer, Received, State};
 use telemesh_mesh::{LinkInfo, WallClock};
@@ -51,6 +52,11 @@ impl Bare {
             messages: Vec::new(),
             foreign: 0,
         }
+    }
+
+    /// Who this is.
+    pub fn hashname(&self) -> Hashname {
+        self.identity.hashname()
     }
 
     /// What makes this endpoint a contact.
