@@ -52,6 +52,18 @@ pub(crate) enum Command {
     Ping(Ping),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say all that is wrong with a configuration file, or what it means
+    Check {
+        /// The file [default: telemesh.toml in the home folder]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Arguments)]

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod config;
 mod demo;
 mod id;
 mod perf;
@@ -23,5 +24,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Pipe(options) => pipe::run(context, options).await,
         Command::Ping(options) => ping::run(context, options).await,
         Command::Perf(options) => perf::run(context, options).await,
+        Command::Config(options) => config::run(context, &options),
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod config;
 mod demo;
 mod errors;
 mod identity;

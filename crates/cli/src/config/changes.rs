@@ -1,0 +1,80 @@
+//! What is different between two configurations, and what of that a running endpoint can take over.
+
+use std::fmt;
+
+use super::Config;
+
+/// A setting that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// `listen`.
+    Listen,
+    /// `public`.
+    Public,
+    /// `log`.
+    Log,
+    /// `max_links`.
+    MaxLinks,
+    /// `survive_down`.
+    SurviveDown,
+    /// A contact that was not there before.
+    ContactAdded(String),
+    /// A contact with another link or other grants. Another hashname under the same name is one too.
+    ContactChanged(String),
+    /// A contact that is not there any more, and whose links end.
+    ContactRemoved(String),
+}
+
+impl Change {
+    /// Whether it counts only from the next start on: sockets and tables are made at the start.
+    #[allow(dead_code, reason = "what `reload` of the running endpoint needs")]
+    pub(crate) fn needs_restart(&self) -> bool {
+        match self {
+            Self::Listen | Self::Public | Self::MaxLinks | Self::SurviveDown => true,
+            Self::Log | Self::ContactAdded(_) | Self::ContactChanged(_) | Self::ContactRemoved(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen => f.write_str("listen"),
+            Self::Public => f.write_str("public"),
+            Self::Log => f.write_str("log"),
+            Self::MaxLinks => f.write_str("max_links"),
+            Self::SurviveDown => f.write_str("survive_down"),
+            Self::ContactAdded(name) => write!(f, "contact {name} added"),
+            Self::ContactChanged(name) => write!(f, "contact {name} changed"),
+            Self::ContactRemoved(name) => write!(f, "contact {name} removed"),
+        }
+    }
+}
+
+impl Config {
+    /// All that is different in a newer configuration.
+    #[allow(dead_code, reason = "what `reload` of the running endpoint needs")]
+    pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
+        // Taken apart, so that a new setting cannot be forgotten here.
+        let Self { listen, public, log, max_links, survive_down, contacts } = self;
+        let settings = [
+            (*listen != new.listen, Change::Listen),
+            (*public != new.public, Change::Public),
+            (*log != new.log, Change::Log),
+            (*max_links != new.max_links, Change::MaxLinks),
+            (*survive_down != new.survive_down, Change::SurviveDown),
+        ];
+        let mut changes: Vec<Change> =
+            settings.into_iter().filter_map(|(differs, change)| differs.then_some(change)).collect();
+        for (name, contact) in contacts {
+            match new.contacts.get(name) {
+                None => changes.push(Change::ContactRemoved(name.clone())),
+                Some(other) if other != contact => changes.push(Change::ContactChanged(name.clone())),
+                Some(_) => {}
+            }
+        }
+        let added = new.contacts.keys().filter(|name| !contacts.contains_key(*name));
+        changes.extend(added.map(|name| Change::ContactAdded(name.clone())));
+        changes
+    }
+}

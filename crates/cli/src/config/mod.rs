@@ -1,0 +1,110 @@
+//! The configuration file: what an endpoint that stays up should do, in TOML.
+//!
+//! [`source`] reads the file, [`reader`] takes values out of it and notes what is wrong, [`schema`] knows the settings, and
+//! [`changes`] compares two configurations for `reload`. Everything that is wrong is found in one go, each with its line.
+
+mod changes;
+mod problem;
+mod reader;
+mod schema;
+mod source;
+mod value;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use telemesh::{Hashname, LinkTarget};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::home;
+
+#[allow(unused_imports, reason = "what `reload` of the running endpoint needs")]
+pub(crate) use changes::Change;
+pub(crate) use problem::{ConfigError, Problem};
+#[allow(unused_imports, reason = "the same rules hold for what is typed")]
+pub(crate) use value::{contact_name, duration};
+
+/// The file's name in the home folder.
+const FILE_NAME: &str = "telemesh.toml";
+
+/// What the file says. Whatever it does not say is `None` or empty, and the program's default holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Local UDP addresses. Empty: all interfaces, any port.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Whether to answer strangers, as somebody with a well-known address may want.
+    pub(crate) public: Option<bool>,
+    /// What to log, as `--log` takes it.
+    pub(crate) log: Option<String>,
+    /// The most links at once.
+    pub(crate) max_links: Option<usize>,
+    /// How long channels wait for a link that went down.
+    pub(crate) survive_down: Option<Duration>,
+    /// Whom we trust, by name.
+    pub(crate) contacts: BTreeMap<String, ContactSettings>,
+}
+
+/// One contact.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ContactSettings {
+    /// How to reach it. Never holds an invite.
+    pub(crate) link: LinkTarget,
+    /// Who it is.
+    pub(crate) hashname: Hashname,
+    /// What it may do.
+    pub(crate) grants: Vec<String>,
+}
+
+impl Config {
+    /// Reads a configuration file that must be there.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the file cannot be read, or all that is wrong in it.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = source::read(path)?;
+        Self::parse(&text).map_err(|problems| ConfigError::Content { path: path.to_owned(), problems })
+    }
+
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the lines.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        schema::read(text)
+    }
+
+    /// The configuration of an endpoint: the file that was chosen, or the home folder's, which may be missing.
+    ///
+    /// # Errors
+    /// The file is wrong, or the chosen one is missing.
+    #[allow(dead_code, reason = "the endpoint that stays up starts with it")]
+    pub(crate) fn of_endpoint(global: &Global, chosen: Option<&Path>) -> Result<Self, Failure> {
+        let path = path(global, chosen)?;
+        match Self::load(&path) {
+            Err(ConfigError::File { error, .. })
+                if chosen.is_none() && error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Self::default())
+            }
+            result => result.map_err(|error| Failure::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Where the configuration is: the file that was chosen, or the one in the home folder.
+///
+/// # Errors
+/// There is no home folder on this machine.
+pub(crate) fn path(global: &Global, chosen: Option<&Path>) -> Result<PathBuf, Failure> {
+    match chosen {
+        Some(path) => Ok(path.to_owned()),
+        None => Ok(home::directory(global)?.join(FILE_NAME)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The settings: which there are, what they may be, and what each becomes.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use telemesh::Hashname;
+use toml::de::DeTable;
+
+use super::problem::Problem;
+use super::reader::{Item, Problems, Section};
+use super::value::{address, contact_name, duration, grant, link};
+use super::{Config, ContactSettings};
+
+/// Settings that stand above the first section.
+const TOP_LEVEL: [&str; 5] = ["listen", "public", "log", "max_links", "survive_down"];
+
+/// The most links that a mesh can be built for.
+const LINKS: RangeInclusive<usize> = 1..=1_048_576;
+
+/// Longer than a day a channel waits for nobody: its peer has long given up.
+const MAX_SURVIVE_DOWN: Duration = Duration::from_secs(86_400);
+
+/// Reads a document, or says all that is wrong with it.
+pub(super) fn read(text: &str) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        if problems.is_full() {
+            break;
+        }
+        problems.report(error.span().map_or(0, |span| span.start), "", error.message());
+    }
+    if !problems.is_empty() {
+        // What was understood of a malformed text may be anything, and so may be what is wrong with it.
+        return Err(problems.into_sorted());
+    }
+    let config = config(Section::root(document.get_ref()), &mut problems);
+    if problems.is_empty() { Ok(config) } else { Err(problems.into_sorted()) }
+}
+
+fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
+    let mut config = Config::default();
+    if let Some(item) = root.take("listen") {
+        let wanted = "an address like \"0.0.0.0:42424\"";
+        config.listen =
+            item.list().iter().filter_map(|item| item.parsed(wanted, address, problems)).collect();
+    }
+    config.public = root.take("public").and_then(|item| item.boolean(problems));
+    config.log = root.take("log").and_then(|item| {
+        item.parsed("a filter like \"info\" or \"telemesh=debug\"", |text| Ok(text.to_owned()), problems)
+    });
+    config.max_links = root.take("max_links").and_then(|item| item.number(&LINKS, problems));
+    config.survive_down =
+        root.take("survive_down").and_then(|item| item.parsed("a time like \"60s\"", survive_down, problems));
+    if let Some(item) = root.take("contacts") {
+        config.contacts = contacts(&item, problems);
+    }
+    root.finish(&[], problems);
+    config
+}
+
+fn survive_down(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .and_then(|time| if time <= MAX_SURVIVE_DOWN { Ok(time) } else { Err("at most a day".into()) })
+}
+
+fn contacts(item: &Item<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, ContactSettings> {
+    let mut contacts = BTreeMap::new();
+    let mut names: BTreeMap<Hashname, &str> = BTreeMap::new();
+    let Some(section) = item.section("sections like [contacts.bob]", problems) else { return contacts };
+    for (name, item) in section.items() {
+        if let Err(error) = contact_name(name) {
+            problems.report(item.key_at, &item.path, error);
+        }
+        let Some(settings) = contact(&item, problems) else { continue };
+        if let Some(other) = names.insert(settings.hashname, name) {
+            problems.report(item.key_at, &item.path, format_args!("this is the same endpoint as {other}"));
+        }
+        contacts.insert(name.to_owned(), settings);
+    }
+    contacts
+}
+
+fn contact(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ContactSettings> {
+    let mut section = item.section("a section with `link` and `grants`", problems)?;
+    let link_item = section.take("link");
+    let grants_item = section.take("grants");
+    section.finish(&TOP_LEVEL, problems);
+    let mut grants = Vec::new();
+    if grants_item.is_none() {
+        // Whoever names a contact wants to link with it; all else has to be said.
+        grants.push("link".to_owned());
+    }
+    for grant_item in grants_item.iter().flat_map(Item::list) {
+        let Some(grant) = grant_item.parsed("a grant like \"link\"", grant, problems) else { continue };
+        if !grants.contains(&grant) {
+            grants.push(grant);
+        }
+    }
+    grants.sort_unstable();
+    let Some(link_item) = link_item else {
+        problems.report(item.key_at, &item.path, "`link` is missing: who is it?");
+        return None;
+    };
+    let text = link_item.text("a link uri, link json or a hashname", problems)?;
+    match link(text) {
+        Ok((link, hashname)) => Some(ContactSettings { link, hashname, grants }),
+        Err(error) => {
+            link_item.report(problems, error);
+            None
+        }
+    }
+}
