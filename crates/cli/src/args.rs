@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -35,6 +36,9 @@ pub(crate) struct Global {
     /// No hints and no progress
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Log to standard error: a level like debug, or targets like telemesh_link=debug,warn
+    #[arg(long, global = true, env = "TELEMESH_LOG", hide_env_values = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
     /// Use the key of the home folder where a throw-away one would do
     #[arg(long, global = true)]
     pub(crate) as_me: bool,
@@ -55,6 +59,16 @@ pub(crate) enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Completions of the command line, for a shell to load
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Manual pages: the program's on standard output, or all of them in a folder
+    Man {
+        /// Where to write a page per command [default: standard output]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

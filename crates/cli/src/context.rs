@@ -14,6 +14,7 @@ use crate::commands;
 use crate::failure::Failure;
 use crate::home;
 use crate::interrupt::Interrupts;
+use crate::log::Log;
 use crate::output::Output;
 use crate::target;
 
@@ -25,6 +26,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) output: Output,
+    #[allow(dead_code, reason = "for the endpoint that stays up, which has a configuration file")]
+    pub(crate) log: Log,
     mesh: Mutex<Option<Mesh>>,
 }
 
@@ -55,7 +58,11 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     let beside_data = matches!(args.command, Command::Pipe(_));
     let output = Output::new(&args.global);
     let output = if beside_data { output.beside_data() } else { output };
-    let context = Context { global: args.global, output, mesh: Mutex::new(None) };
+    let log = match Log::start(&args.global) {
+        Ok(log) => log,
+        Err(failure) => return output.fail(&failure),
+    };
+    let context = Context { global: args.global, output, log, mesh: Mutex::new(None) };
     let mut interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,
         Err(error) => {
@@ -83,6 +90,7 @@ impl Context {
         let builder = telemesh::builder(self.keys(identity)?);
         let mesh = listen.iter().fold(builder, |builder, address| builder.listen(*address)).create().await?;
         *self.mesh.lock().unwrap_or_else(PoisonError::into_inner) = Some(mesh.clone());
+        tracing::debug!(hashname = %mesh.hashname(), ?identity, addresses = ?mesh.addresses(), "the endpoint has started");
         Ok(mesh)
     }
 
@@ -122,6 +130,7 @@ impl Context {
         let spinner = self.output.spinner(format!("linking to {}", link.hashname().short()));
         let up = link.up(limit).await;
         spinner.finish_and_clear();
+        tracing::debug!(peer = %link.hashname(), invited, explain = ?link.explain(), "the link was dialled");
         match up {
             Ok(()) => Ok((mesh, link)),
             Err(LinkError::TimedOut(_)) => Err(no_answer(&mesh, &link, invited, limit)),
@@ -131,7 +140,9 @@ impl Context {
 
     /// Ends the endpoint in order and makes sure that everything has arrived.
     pub(crate) async fn finish(&self, mesh: &Mesh) -> Result<(), Failure> {
-        if mesh.close().await.delivered {
+        let closed = mesh.close().await;
+        tracing::debug!(delivered = closed.delivered, "the endpoint has ended");
+        if closed.delivered {
             return Ok(());
         }
         Err(Failure::Failed("the other end has not confirmed everything that was sent".into()))

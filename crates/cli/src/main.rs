@@ -11,6 +11,7 @@ mod context;
 mod failure;
 mod home;
 mod interrupt;
+mod log;
 mod output;
 mod stdio;
 mod target;

@@ -1,8 +1,10 @@
 //! One file per command.
 
+mod completions;
 mod config;
 mod demo;
 mod id;
+mod man;
 mod perf;
 mod ping;
 mod pipe;
@@ -25,5 +27,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Ping(options) => ping::run(context, options).await,
         Command::Perf(options) => perf::run(context, options).await,
         Command::Config(options) => config::run(context, &options),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { folder } => man::run(context, folder.as_deref()),
     }
 }

@@ -48,7 +48,8 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
     }
     config.public = root.take("public").and_then(|item| item.boolean(problems));
     config.log = root.take("log").and_then(|item| {
-        item.parsed("a filter like \"info\" or \"telemesh=debug\"", |text| Ok(text.to_owned()), problems)
+        let checked = |text: &str| crate::log::filter(text).map(|_| text.to_owned());
+        item.parsed("a filter like \"info\" or \"telemesh=debug\"", checked, problems)
     });
     config.max_links = root.take("max_links").and_then(|item| item.number(&LINKS, problems));
     config.survive_down =

@@ -9,6 +9,7 @@
 
 mod config;
 mod demo;
+mod describing;
 mod errors;
 mod identity;
 mod measuring;
