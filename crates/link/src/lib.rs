@@ -80,7 +80,7 @@ pub use packet::{
     MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, classify, receiver_index, slot_of,
 };
 pub use path::{PathOrigin, PathState, PathStatus};
-pub use record::PeerRecord;
+pub use record::{PeerRecord, RecordError};
 pub use replay::REPLAY_WINDOW;
 pub use session::About;
 pub use state::{DownReason, Event, Explain, Missing, PingId, State};

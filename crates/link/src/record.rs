@@ -1,15 +1,23 @@
-//! What an endpoint remembers about a peer's handshakes across restarts: the highest `at`s sent and answered.
+//! What an endpoint remembers about a peer's handshakes across restarts: the highest `at`s sent and answered; and
+//! its form as bytes.
+
+use zeroize::Zeroizing;
 
 use crate::timers::AT_LEAP_LIMIT;
 
 /// How many values below the highest answered `at` are still told apart.
 const WINDOW: u64 = 64;
+/// First byte of the byte form.
+const VERSION: u8 = 1;
+/// Bytes of the byte form without secrets.
+const HEAD_BYTES: usize = 1 + 3 * 8 + 2;
 
-/// The part of a peer's state that has to survive a restart. Small, plain, and safe to store anywhere.
+/// The part of a peer's state that has to survive a restart. Store it where only this endpoint can read it.
 ///
 /// `at` is the number in an initiation that makes replays recognisable: microseconds since 1970 as far as the sender's
 /// clock allows, and always higher than in any initiation that it sent to this peer before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct PeerRecord {
     /// The highest `at` that we sent to the peer.
     pub sent_at: u64,
@@ -19,7 +27,62 @@ pub struct PeerRecord {
     pub answered_below: u64,
 }
 
+/// Bytes are not a [`PeerRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A later version of this crate has written it.
+    #[error("a peer's record of version {0}, this is version {VERSION}")]
+    Version(u8),
+    /// It is cut off or damaged.
+    #[error("a peer's record is damaged")]
+    Malformed,
+}
+
 impl PeerRecord {
+    /// The form in which it is stored. Integers are little-endian:
+    ///
+    /// | bytes | what |
+    /// |---|---|
+    /// | 1 | version: 1 |
+    /// | 8, 8, 8 | `sent_at`, `highest_at`, `answered_below` |
+    /// | 1, 1 | number of secrets of two kinds that follow: none yet |
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD_BYTES));
+        bytes.push(VERSION);
+        for number in [self.sent_at, self.highest_at, self.answered_below] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&[0, 0]);
+        bytes
+    }
+
+    /// Reads what [`PeerRecord::to_bytes`] gave.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]; nothing of such a record should be used, as an `at` that is too low lets replays in.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        match bytes {
+            [VERSION, rest @ ..] => Self::read(rest).ok_or(RecordError::Malformed),
+            [version, ..] => Err(RecordError::Version(*version)),
+            [] => Err(RecordError::Malformed),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (sent_at, bytes) = bytes.split_first_chunk()?;
+        let (highest_at, bytes) = bytes.split_first_chunk()?;
+        let (answered_below, bytes) = bytes.split_first_chunk()?;
+        let [0, 0] = bytes else { return None };
+        Some(Self {
+            sent_at: u64::from_le_bytes(*sent_at),
+            highest_at: u64::from_le_bytes(*highest_at),
+            answered_below: u64::from_le_bytes(*answered_below),
+        })
+    }
+
     /// Whether an initiation with this `at` was answered, or is so old that it must be taken for one that was.
     #[must_use]
     pub fn is_stale(&self, at: u64) -> bool {

@@ -35,6 +35,34 @@ fn the_end_of_the_numbers_is_no_panic() {
     record.answered(0);
 }
 
+#[test]
+fn a_record_comes_back_from_its_bytes() {
+    let record = PeerRecord { sent_at: 1, highest_at: 0x0203, answered_below: 1 << 63 };
+    let bytes = record.to_bytes();
+    assert_eq!(
+        bytes[..],
+        [1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0]
+    );
+    assert_eq!(PeerRecord::from_bytes(&bytes), Ok(record));
+    assert_eq!(PeerRecord::default().to_bytes()[..], [[1].as_slice(), &[0; 26]].concat());
+}
+
+#[test]
+fn damaged_bytes_are_no_record() {
+    let bytes = PeerRecord::default().to_bytes();
+    for length in 0..bytes.len() {
+        assert_eq!(PeerRecord::from_bytes(&bytes[..length]), Err(RecordError::Malformed), "{length} bytes");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert_eq!(PeerRecord::from_bytes(&longer), Err(RecordError::Malformed));
+    let changed = |place: usize, byte: u8| {
+        let mut bytes = bytes.to_vec();
+        bytes[place] = byte;
+        PeerRecord::from_bytes(&bytes)
+    };
+    assert_eq!(changed(0, 2), Err(RecordError::Version(2)));
+}
+
 #[cfg(not(feature = "danger-no-at-check"))]
 #[test]
 fn zero_is_never_new() {
