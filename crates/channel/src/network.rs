@@ -75,6 +75,10 @@ pub trait Network: Acceptor {
     /// The peers whose links are up.
     fn peers(&self) -> Vec<Hashname>;
 
+    /// Whether this peer may do something that needs a grant: a kind, like `router`, or a kind and what it is for, like
+    /// `sock:10.0.0.1:22`. Exactly this grant is looked for.
+    fn has_grant(&self, peer: &Hashname, grant: &str) -> bool;
+
     /// What happens to links from now on. To know all, subscribe first and then look at [`peers`](Self::peers).
     fn link_events(&self) -> LinkEvents;
 }
@@ -90,6 +94,10 @@ impl<T: Network + ?Sized> Network for Arc<T> {
 
     fn peers(&self) -> Vec<Hashname> {
         (**self).peers()
+    }
+
+    fn has_grant(&self, peer: &Hashname, grant: &str) -> bool {
+        (**self).has_grant(peer, grant)
     }
 
     fn link_events(&self) -> LinkEvents {

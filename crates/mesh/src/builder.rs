@@ -13,13 +13,17 @@ use telemesh_link::{Gate, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
 use telemesh_transport::Transport;
 use tokio::runtime::Handle;
 
-use crate::clock::{SystemClock, WallClock};
+use crate::clock::{self, SystemClock, WallClock};
 use crate::core::Core;
 use crate::deadlines::Deadlines;
+use crate::invites::Now;
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
 use crate::outlet::Outlet;
+use crate::policy::{ContactsOnly, Policy};
+use crate::saver::Saver;
 use crate::shared::Shared;
+use crate::state::LinkError;
 use crate::store::{MemoryStore, PeerStore};
 use crate::table::Table;
 use crate::trust::Trust;
@@ -36,6 +40,7 @@ pub struct MeshBuilder {
     transports: Vec<Arc<dyn Transport>>,
     registry: Registry,
     store: Arc<dyn PeerStore>,
+    policy: Arc<dyn Policy>,
     clock: Arc<dyn WallClock>,
     engine: telemesh_engine::Config,
     max_links: usize,
@@ -56,6 +61,12 @@ pub enum CreateError {
     /// [`MeshBuilder::create`] was called outside of a tokio runtime.
     #[error("an endpoint runs in a tokio runtime: call this within one")]
     NoRuntime,
+    /// The store could not be read.
+    #[error("what the endpoint has stored could not be read: {0}")]
+    Store(#[source] std::io::Error),
+    /// More contacts are stored than there may be links, or one of them is broken.
+    #[error("a stored contact cannot be used: {0}")]
+    Contact(#[source] LinkError),
     /// The machine gives no randomness.
     #[error("the operating system gives no randomness")]
     NoRandomness,
@@ -68,6 +79,7 @@ impl MeshBuilder {
             transports: Vec::new(),
             registry: Registry::new(),
             store: Arc::new(MemoryStore::default()),
+            policy: Arc::new(ContactsOnly),
             clock: Arc::new(SystemClock),
             engine: telemesh_engine::Config::default(),
             max_links: MAX_LINKS,
@@ -92,11 +104,18 @@ impl MeshBuilder {
         Ok(self)
     }
 
-    /// Where to keep what must survive a restart. Default: in memory, which protects against replayed handshakes only as
-    /// long as the process lives.
+    /// Where to keep what must survive a restart: contacts, invites, and what makes replayed handshakes recognisable. Default:
+    /// in memory.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn PeerStore>) -> Self {
         self.store = store;
+        self
+    }
+
+    /// Decides who gets in. Default: [`ContactsOnly`].
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Arc::new(policy);
         self
     }
 
@@ -152,13 +171,17 @@ impl MeshBuilder {
         let incarnation = rng.next_u64();
         let identity = Identity::new(self.keys, incarnation, telemesh_engine::ENGINE_VERSION)?;
         let outlets = self.transports.into_iter().map(|transport| Arc::new(Outlet::new(transport))).collect();
+        let stored = self.store.load().map_err(CreateError::Store)?;
+        let contacts: Vec<_> = stored.contacts.iter().map(|contact| contact.info().clone()).collect();
+        let saver = Arc::new(Saver::new(self.store));
+        let now = Now { monotonic: clock::now(), wall: self.clock.micros() };
         let core = Arc::new(Core {
             identity: identity.clone(),
             incarnation,
             registry: Arc::new(self.registry),
             events: LinkEventSource::new(),
-            trust: Trust::default(),
-            store: self.store,
+            trust: Trust::new(stored, self.policy, saver.clone(), now),
+            saver,
             clock: self.clock,
             engine: self.engine,
             survive_down: self.survive_down,
@@ -175,13 +198,20 @@ impl MeshBuilder {
             link_config: LinkConfig::default(),
             rng: Mutex::new(rng),
         });
+        for info in contacts {
+            let addresses: Vec<_> = info.addresses().collect();
+            shared.add_contact(&info, &addresses).map_err(CreateError::Contact)?;
+        }
         Ok(start(shared))
     }
 }
 
 fn start(shared: Arc<Shared>) -> Mesh {
     let runtime = shared.core.runtime.clone();
-    let mut tasks = vec![runtime.spawn(shared.core.deadlines.clone().run()).abort_handle()];
+    let mut tasks = vec![
+        runtime.spawn(shared.core.deadlines.clone().run()).abort_handle(),
+        runtime.spawn(shared.core.saver.clone().run()).abort_handle(),
+    ];
     for outlet in shared.core.outlets() {
         tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());
         let receive = crate::receive::run(shared.clone(), outlet.transport.clone());

@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
 use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
-use telemesh_link::{Explain, Link, Request};
-use telemesh_wire::{CloseReason, Frame, PathAddress};
+use telemesh_link::{Explain, Link, PeerRecord, Request};
+use telemesh_wire::{CloseReason, Frame, LinkInfo, PathAddress};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock;
@@ -26,6 +26,7 @@ use crate::datagrams::Queue;
 use crate::inner::{Inner, Pong};
 use crate::outcome::Outcome;
 use crate::state::LinkState;
+use crate::store::{Change, MAX_REMEMBERED_PATHS};
 use crate::streams::{Streams, Ticket, Waiter};
 
 /// See the module's page.
@@ -35,35 +36,69 @@ pub(crate) struct LinkCell {
     pub(crate) dispatcher: Dispatcher,
     slot: u32,
     state: watch::Sender<LinkState>,
-    /// The peer bears an invite and has not confirmed it: it is a contact for as long as the invite is reserved for it.
+    /// The peer has been let in and has not yet shown that it is there: it may be a replay. If it bears an invite, that is
+    /// reserved for it.
     provisional: AtomicBool,
-    /// Held while the link's record is saved, so that an older one never comes last.
-    saving: Mutex<()>,
+    /// The peer is no contact: the policy lets it in, and nothing is kept of it.
+    guest: AtomicBool,
+    /// Addresses at which the peer was reached, the last one first.
+    reached: Mutex<Vec<PathAddress>>,
     inner: Mutex<Inner>,
+}
+
+/// As what a peer comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// The application trusts it.
+    Contact,
+    /// It bears an invite.
+    Invited,
+    /// The policy has let it in.
+    Guest,
 }
 
 impl LinkCell {
     pub(crate) fn new(
         core: Arc<Core>,
-        peer: Hashname,
         slot: u32,
         link: Link,
-        provisional: bool,
+        reached: Vec<PathAddress>,
+        entry: Entry,
     ) -> Arc<Self> {
+        let peer = link.hashname();
         let state = watch::Sender::new(LinkState { state: link.state(), ups: 0 });
         let dispatcher = Dispatcher::new(core.registry.clone());
         let inner = Mutex::new(Inner::new(link, peer, &core));
-        let provisional = AtomicBool::new(provisional);
-        Arc::new(Self { peer, core, dispatcher, slot, state, provisional, saving: Mutex::new(()), inner })
+        Arc::new(Self {
+            peer,
+            core,
+            dispatcher,
+            slot,
+            state,
+            provisional: AtomicBool::new(entry != Entry::Contact),
+            guest: AtomicBool::new(entry == Entry::Guest),
+            reached: Mutex::new(reached),
+            inner,
+        })
     }
 
     pub(crate) fn is_provisional(&self) -> bool {
         self.provisional.load(Ordering::Acquire)
     }
 
-    /// The peer is a contact for good.
+    /// The peer is there, or is a contact whether it is there or not.
     pub(crate) fn keep(&self) {
         self.provisional.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_guest(&self) -> bool {
+        self.guest.load(Ordering::Acquire)
+    }
+
+    /// The application trusts the peer.
+    pub(crate) fn trust(&self) {
+        self.guest.store(false, Ordering::Release);
+        self.keep();
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -141,21 +176,48 @@ impl LinkCell {
         self.guarded(|| self.drive(|inner, now, _| inner.resume(self, now)));
     }
 
-    /// Stores what must not be forgotten, and only then lets the link answer.
+    /// What must not be forgotten, as it is by now; `None` if the link is one no more.
+    pub(crate) fn record(&self) -> Option<PeerRecord> {
+        self.look(|inner| (!inner.is_stopped()).then(|| inner.link.record()))
+    }
+
+    /// Stores what must not be forgotten. Of a guest nothing is: who lets strangers in answers an old packet as well as a new one.
     pub(crate) fn persist(self: &Arc<Self>) {
-        let saved = {
-            let _saving = self.saving.lock();
-            // As it is by now: somebody else may have been about to save what came before.
-            let record = self.look(|inner| (!inner.is_stopped()).then(|| inner.link.record()));
-            record.map(|record| self.core.store.save(&self.peer, &record).map(|()| record))
-        };
-        match saved {
-            Some(Ok(record)) => self.drive(|inner, now, _| inner.link.persisted(now, &record)),
-            Some(Err(error)) => {
-                tracing::error!(peer = %self.peer.short(), %error, "a peer's record was not saved");
-            }
-            None => {}
+        if self.is_guest() {
+            self.record().iter().for_each(|record| self.persisted(record));
+        } else {
+            self.core.saver.record(self);
         }
+    }
+
+    /// The record is stored: what waited for that may be sent.
+    pub(crate) fn persisted(self: &Arc<Self>, record: &PeerRecord) {
+        self.guarded(|| self.drive(|inner, now, _| inner.link.persisted(now, record)));
+    }
+
+    /// The peer has sent its first data: whoever it claimed to be, it is there.
+    pub(crate) fn confirmed(self: &Arc<Self>) {
+        if !self.is_guest() {
+            let keys = self.look(|inner| inner.link.keys().cloned()).unwrap_or_default();
+            let info = LinkInfo::new(keys).unwrap_or_else(|_| LinkInfo::unresolved(self.peer));
+            self.core.trust.confirm(info, clock::now());
+        }
+        self.keep();
+    }
+
+    /// The peer was reached at this address, and may be there again after a restart.
+    pub(crate) fn reached(&self, address: PathAddress) {
+        if self.is_guest() || self.is_provisional() {
+            return;
+        }
+        let mut reached = self.reached.lock();
+        if reached.first() == Some(&address) || address.socket_address().is_none() {
+            return;
+        }
+        reached.retain(|other| *other != address);
+        reached.insert(0, address);
+        reached.truncate(MAX_REMEMBERED_PATHS);
+        self.core.saver.change(Change::Paths(self.peer, reached.clone()));
     }
 
     /// Ends the link at both ends, and with it all channels, also those that wait for it to come back.

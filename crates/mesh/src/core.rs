@@ -15,7 +15,7 @@ use crate::cell::LinkCell;
 use crate::clock::WallClock;
 use crate::deadlines::Deadlines;
 use crate::outlet::{Outlet, Sent};
-use crate::store::PeerStore;
+use crate::saver::Saver;
 use crate::trust::Trust;
 
 /// See the module's page.
@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: LinkEventSource,
     pub(crate) trust: Trust,
-    pub(crate) store: Arc<dyn PeerStore>,
+    pub(crate) saver: Arc<Saver>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) engine: telemesh_engine::Config,
     /// How long channels wait for a link that went down.

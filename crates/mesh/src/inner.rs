@@ -286,6 +286,7 @@ impl Inner {
                     self.expires = None;
                     // With or without its credential: it has shown who it is, and that it hears us.
                     outcome.confirmed |= cell.is_provisional();
+                    outcome.path = self.link.path().map(|path| path.address);
                     self.numbers.came_up(now);
                     if let Some(streams) = &mut self.streams {
                         streams.recovered(now, true);
@@ -298,9 +299,12 @@ impl Inner {
                     self.end_channels(&ChannelError::PeerRestarted, now, outcome);
                     self.numbers = Numbers::default();
                 }
-                Event::PathChanged { path, similar, .. } => self.path_changed(path, similar, now),
+                Event::PathChanged { path, similar, .. } => {
+                    outcome.path = Some(path);
+                    self.path_changed(path, similar, now);
+                }
                 Event::Persist(_) => outcome.persist = !self.stopped,
-                Event::Confirmed { .. } => outcome.confirmed = true,
+                Event::Confirmed { .. } => outcome.confirmed |= cell.is_provisional(),
                 Event::EngineGone { number } => {
                     if self.streams.as_ref().is_some_and(|streams| streams.number <= number) {
                         self.end_streams(&ChannelError::Reset(telemesh_channel::CANCELLED), now, outcome);

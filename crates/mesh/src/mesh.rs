@@ -7,16 +7,16 @@ use std::time::Duration;
 use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener};
 use telemesh_hashname::Hashname;
 use telemesh_link::{State, prove_invite};
-use telemesh_wire::{CloseReason, Credential, InviteSecret, LinkInfo, LinkTarget, LinkUri, PathAddress};
+use telemesh_wire::{CloseReason, Credential, LinkInfo, LinkTarget, LinkUri, PathAddress};
 use tokio::task::AbortHandle;
 
 use crate::builder::MeshBuilder;
 use crate::clock;
+use crate::discovered::Discovered;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::state::LinkError;
-use crate::trust::{Invite, TooManyInvites};
 
 /// How long [`Mesh::link`] waits for the link to come up.
 pub const LINK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,6 +94,12 @@ impl IntoTarget for LinkUri {
     }
 }
 
+impl IntoTarget for Discovered {
+    fn into_target(self) -> Result<LinkTarget, LinkError> {
+        Ok(self.info().into())
+    }
+}
+
 impl Mesh {
     /// Starts building an endpoint with these keys.
     #[must_use]
@@ -105,7 +111,7 @@ impl Mesh {
         Self { running: Arc::new(Running { shared, tasks }) }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.running.shared
     }
 
@@ -139,16 +145,6 @@ impl Mesh {
         LinkUri::new(self.link_info())
     }
 
-    /// A URI whose bearer becomes a contact. It holds a secret: show it only to whom it is meant for.
-    ///
-    /// # Errors
-    /// [`TooManyInvites`].
-    pub fn invite(&self, invite: Invite) -> Result<LinkUri, TooManyInvites> {
-        let secret = self.shared().random();
-        self.shared().core.trust.issue(invite, secret, clock::now())?;
-        Ok(self.uri().with_invite(InviteSecret::from_bytes(secret)))
-    }
-
     /// Trusts an endpoint, dials it, and resolves when the link is up. A second call shares the attempt; dropping the future
     /// does not end it.
     ///
@@ -164,7 +160,7 @@ impl Mesh {
         Ok(link)
     }
 
-    /// Trusts an endpoint without dialling it: it may link to us from now on.
+    /// Trusts an endpoint without dialling it: it may link to us from now on. A contact keeps its name and its grants.
     ///
     /// # Errors
     /// [`LinkError`]: a target that is none, keys that are not those of its hashname.
@@ -183,23 +179,18 @@ impl Mesh {
             _ => return Err(LinkError::Target("a form that is not supported here".into())),
         };
         let peer = info.hashname();
-        let keys = (!info.keys().is_empty()).then(|| info.keys().clone());
-        let cell = self.shared().add_link(peer, keys, false)?;
-        // Whom the application trusts needs no invite any more.
-        cell.keep();
-        self.shared().core.trust.release(&peer);
-        let credential = invite.map(|invite| {
+        let cell = self.shared().add_contact(&info, &addresses)?;
+        // What is kept of a URI includes the address in front, which is not among its paths.
+        let missing = addresses.iter().filter(|address| !info.addresses().any(|path| path == **address));
+        let info =
+            missing.fold(info.clone(), |info, address| info.clone().with_path(*address).unwrap_or(info));
+        self.shared().core.trust.add(&info);
+        if let Some(invite) = invite {
             let proof = prove_invite(invite.secret().as_bytes(), &peer, &self.hashname());
-            Credential::new(proof.to_vec())
-        });
-        cell.drive(|inner, now, _| {
-            if let Some(Ok(credential)) = credential {
-                inner.link.set_credential(credential);
+            if let Ok(credential) = Credential::new(proof.to_vec()) {
+                cell.drive(|inner, _, _| inner.link.set_credential(credential));
             }
-            for address in addresses {
-                inner.link.add_candidate(now, address);
-            }
-        });
+        }
         Ok(Link { cell })
     }
 
@@ -213,11 +204,6 @@ impl Mesh {
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
         self.shared().links().into_iter().map(|cell| Link { cell }).collect()
-    }
-
-    /// Trusts an endpoint no more: its link ends now, and it will meet silence. Whether it was a contact.
-    pub fn forget(&self, peer: &Hashname) -> bool {
-        self.shared().remove_link(peer)
     }
 
     /// What this endpoint has counted.
@@ -241,7 +227,7 @@ impl Mesh {
     }
 
     /// Ends the endpoint: waits up to [`CLOSE_TIMEOUT`] until channels that were ended in order are acknowledged, tells the
-    /// peers, and stops. Says whether all was delivered, also on links that had ended before.
+    /// peers, waits as long for the store, and stops. Says whether all was delivered, also on links that had ended before.
     ///
     /// What the peers had sent by then can still be read from its channels.
     pub async fn close(&self) -> Closed {
@@ -262,6 +248,9 @@ impl Mesh {
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let deadline = clock::now() + CLOSE_TIMEOUT;
+        // A store that fails has been reported, and what it holds is still sound.
+        let _ = tokio::time::timeout_at(deadline.into(), self.saved()).await;
         self.running.stop();
         Closed { delivered }
     }
@@ -274,6 +263,8 @@ impl Running {
             task.abort();
         }
         self.shared.core.close_outlets();
+        self.shared.core.saver.end();
+        self.shared.core.trust.strangers.end();
         for cell in self.shared.links() {
             cell.abandon();
         }
@@ -304,6 +295,10 @@ impl Network for Mesh {
     fn peers(&self) -> Vec<Hashname> {
         let up = |link: &Link| link.state().is_up().then(|| link.hashname());
         self.links().iter().filter_map(up).collect()
+    }
+
+    fn has_grant(&self, peer: &Hashname, grant: &str) -> bool {
+        self.shared().core.trust.has_grant(peer, grant)
     }
 
     fn link_events(&self) -> LinkEvents {

@@ -9,6 +9,7 @@ pub(crate) struct Dropped {
     not_a_packet: AtomicU64,
     no_link: AtomicU64,
     not_trusted: AtomicU64,
+    no_room: AtomicU64,
 }
 
 impl Dropped {
@@ -24,11 +25,16 @@ impl Dropped {
         self.not_trusted.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn no_room(&self) {
+        self.no_room.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn add_to(&self, dropped: &mut BTreeMap<String, u64>) {
         for (reason, count) in [
             ("not a packet", &self.not_a_packet),
             ("no link", &self.no_link),
             ("not trusted", &self.not_trusted),
+            ("no room for a link", &self.no_room),
         ] {
             *dropped.entry(reason.to_owned()).or_default() += count.load(Ordering::Relaxed);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use telemesh_channel::{Dispatch, Incoming};
+use telemesh_wire::PathAddress;
 
 use crate::cell::LinkCell;
 use crate::clock;
@@ -23,6 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) persist: bool,
     /// The peer has sent its first data: what it claimed with a credential holds.
     pub(crate) confirmed: bool,
+    /// The path that data takes from now on.
+    pub(crate) path: Option<PathAddress>,
 }
 
 impl Outcome {
@@ -34,8 +37,11 @@ impl Outcome {
         if self.persist {
             cell.persist();
         }
-        if self.confirmed && cell.core.trust.confirm(&cell.peer) {
-            cell.keep();
+        if self.confirmed {
+            cell.confirmed();
+        }
+        if let Some(address) = self.path {
+            cell.reached(address);
         }
         for opened in self.streams {
             let OpenedStream { epoch, id, open, early } = opened;

@@ -1,18 +1,21 @@
 //! The receive task of a transport: batches in, each packet to its link or to the gate.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use telemesh_link::{PacketKind, Request, classify, receiver_index, slot_of};
+use telemesh_link::{PacketKind, Request, State, classify, receiver_index, slot_of};
 use telemesh_transport::{ReceiveBatch, Transport};
 use telemesh_wire::PathAddress;
+use tokio::sync::watch;
 
-use crate::cell::LinkCell;
+use crate::cell::{Entry, LinkCell};
 use crate::clock;
+use crate::invites::RESERVATION;
+use crate::policy::{Standing, Verdict};
 use crate::shared::Shared;
-use crate::trust::RESERVATION;
+use crate::state::{LinkState, may_come_back};
 
 /// Buffers per batch, of 64 KiB each: with receive offload each holds some 45 packets.
 const BUFFERS: usize = 8;
@@ -85,39 +88,61 @@ impl Shared {
         }
     }
 
-    /// Lets an initiation in if its sender is a contact or bears an invite. Everybody else meets silence.
+    /// Lets an initiation in if the policy accepts its sender. Everybody else meets silence.
     fn admit(self: &Arc<Self>, source: PathAddress, packet: &mut BytesMut) {
         let now = clock::now();
         let Ok(request) = self.gate.lock().handle_initiation(now, source, packet) else { return };
         let peer = request.claim().hashname;
         let known = self.table.read().find(&peer).cloned();
-        let cell = match known {
-            Some(cell) => cell,
-            None => match self.invited(&request) {
+        let (verdict, standing) = self.core.trust.decide(&self.core.hashname(), request.claim(), now);
+        let cell = match (verdict, known) {
+            (Verdict::Accept, Some(cell)) => cell,
+            (Verdict::Accept, None) => match self.provisional(&request, standing) {
                 Some(cell) => cell,
-                None => return self.dropped.not_trusted(),
+                None => return self.dropped.no_room(),
             },
+            (Verdict::Ask | Verdict::Ignore, _) => return self.dropped.not_trusted(),
         };
         cell.accept(request);
     }
 
-    /// A new link with the bearer of an invite, for as long as the invite is reserved for it.
-    fn invited(self: &Arc<Self>, request: &Request) -> Option<Arc<LinkCell>> {
+    /// A new link with somebody who is no contact, for as long as it takes to show that it is there.
+    fn provisional(self: &Arc<Self>, request: &Request, standing: Standing) -> Option<Arc<LinkCell>> {
         let claim = request.claim();
-        let (peer, credential) = (claim.hashname, &claim.credential);
-        if credential.is_none()
-            || !self.core.trust.present(&self.core.hashname(), &peer, credential, clock::now())
-        {
-            return None;
-        }
-        let cell = self.add_link(peer, Some(claim.keys.clone()), true).ok()?;
-        let (shared, provisional) = (Arc::downgrade(self), Arc::downgrade(&cell));
+        let entry = match standing {
+            Standing::Contact => Entry::Contact,
+            Standing::Invited => Entry::Invited,
+            Standing::Barred | Standing::Stranger => Entry::Guest,
+        };
+        let cell = self.add_link(claim.hashname, Some(claim.keys.clone()), entry).ok()?;
+        let (shared, weak, state) = (Arc::downgrade(self), Arc::downgrade(&cell), cell.watch());
         self.core.runtime.spawn(async move {
             tokio::time::sleep(RESERVATION).await;
-            if let (Some(shared), Some(cell)) = (shared.upgrade(), provisional.upgrade()) {
+            if let (Some(shared), Some(cell)) = (shared.upgrade(), weak.upgrade()) {
                 shared.remove_provisional(&cell);
+            }
+            // Nobody is left to want a guest's link when it is down for good.
+            gone(state, &shared).await;
+            if let (Some(shared), Some(cell)) = (shared.upgrade(), weak.upgrade())
+                && cell.is_guest()
+            {
+                shared.remove_cell(&cell);
             }
         });
         Some(cell)
+    }
+}
+
+/// Resolves when a link has been down for longer than its channels wait for it, or does not come back.
+async fn gone(mut state: watch::Receiver<LinkState>, shared: &Weak<Shared>) {
+    loop {
+        let Ok(down) = state.wait_for(|state| !state.is_up()).await.map(|state| *state) else { return };
+        if matches!(down.state, State::Down(reason) if !may_come_back(reason)) {
+            return;
+        }
+        let Some(patience) = shared.upgrade().map(|shared| shared.core.survive_down) else { return };
+        if tokio::time::timeout(patience, state.wait_for(LinkState::is_up)).await.is_err() {
+            return;
+        }
     }
 }

@@ -7,13 +7,14 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use telemesh_hashname::{Hashname, PublicKeys};
 use telemesh_link::{DownReason, Gate, Link, LinkConfig, Peer};
-use telemesh_wire::CloseReason;
+use telemesh_wire::{CloseReason, LinkInfo, PathAddress};
 
-use crate::cell::LinkCell;
+use crate::cell::{Entry, LinkCell};
 use crate::clock;
 use crate::core::Core;
 use crate::metrics::{Dropped, Metrics};
 use crate::state::LinkError;
+use crate::store::Remembered;
 use crate::table::Table;
 
 /// See the module's page.
@@ -36,13 +37,13 @@ impl Shared {
         bytes
     }
 
-    /// The link with a peer, which is made if there is none: the peer is a contact from now on, or for as long as an invite is
-    /// reserved for it if the new link is provisional.
+    /// The link with a peer, which is made if there is none. Unless it is with a contact it lasts
+    /// only if the peer shows that it is there.
     pub(crate) fn add_link(
         self: &Arc<Self>,
         peer: Hashname,
         keys: Option<PublicKeys>,
-        provisional: bool,
+        entry: Entry,
     ) -> Result<Arc<LinkCell>, LinkError> {
         if self.core.is_stopped() {
             return Err(LinkError::Closed(DownReason::Closed(CloseReason::ShuttingDown)));
@@ -50,7 +51,7 @@ impl Shared {
         if peer == self.core.hashname() {
             return Err(LinkError::Ourselves);
         }
-        let record = self.core.store.load(&peer)?.unwrap_or_default();
+        let Remembered { record, paths } = self.core.saver.store().peer(&peer)?;
         let seed = self.random();
         let mut table = self.table.write();
         if let Some(cell) = table.find(&peer) {
@@ -66,10 +67,13 @@ impl Shared {
         let cell = table.insert(peer, self.max_links, |slot| {
             let identity = self.core.identity.clone();
             let config = self.link_config.clone();
-            let link =
-                Link::new(identity, Peer { hashname: peer, keys, record }, slot, config, seed, clock::now());
+            let now = clock::now();
+            let link = Link::new(identity, Peer { hashname: peer, keys, record }, slot, config, seed, now);
             made = match link {
-                Ok(link) => Ok(LinkCell::new(self.core.clone(), peer, slot, link, provisional)),
+                Ok(mut link) => {
+                    paths.iter().for_each(|path| link.add_candidate(now, *path));
+                    Ok(LinkCell::new(self.core.clone(), slot, link, paths.clone(), entry))
+                }
                 Err(_) => Err(LinkError::Keys(peer)),
             };
             made.as_ref().ok().cloned()
@@ -78,6 +82,24 @@ impl Shared {
             Some(cell) => Ok(cell),
             None => made,
         }
+    }
+
+    /// The link with somebody whom the application trusts.
+    pub(crate) fn add_contact(
+        self: &Arc<Self>,
+        info: &LinkInfo,
+        addresses: &[PathAddress],
+    ) -> Result<Arc<LinkCell>, LinkError> {
+        let peer = info.hashname();
+        let keys = (!info.keys().is_empty()).then(|| info.keys().clone());
+        let cell = self.add_link(peer, keys, Entry::Contact)?;
+        // Whom the application trusts needs no invite any more.
+        cell.trust();
+        self.core.trust.release(&peer);
+        cell.drive(|inner, now, _| {
+            addresses.iter().for_each(|address| inner.link.add_candidate(now, *address));
+        });
+        Ok(cell)
     }
 
     /// Ends the link with a peer, which is no contact any more. Its record stays in the store: without it an old handshake of
@@ -90,14 +112,18 @@ impl Shared {
         removed.is_some()
     }
 
-    /// Ends a link whose peer has not confirmed its invite in time.
+    /// Ends a link whose peer has not shown in time that it is there.
     pub(crate) fn remove_provisional(&self, cell: &Arc<LinkCell>) {
         if !cell.is_provisional() {
             return;
         }
         self.core.trust.release(&cell.peer);
+        self.remove_cell(cell);
+    }
+
+    /// Ends this very link: by now the peer may have been forgotten and added anew.
+    pub(crate) fn remove_cell(&self, cell: &Arc<LinkCell>) {
         let mut table = self.table.write();
-        // By now the peer may have been forgotten and added anew.
         if table.find(&cell.peer).is_some_and(|found| Arc::ptr_eq(found, cell)) {
             table.remove(&cell.peer);
             drop(table);

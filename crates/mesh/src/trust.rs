@@ -1,159 +1,289 @@
-//! Whom the endpoint lets in: its contacts, and the bearers of its invites.
-//!
-//! A contact is a hashname with a link; this file has the invites that make strangers contacts.
+//! Whom the endpoint trusts: its contacts, the bearers of its invites, and whoever its policy lets in.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use telemesh_hashname::Hashname;
-use telemesh_wire::{Credential, InviteSecret};
+use telemesh_link::Claim as Shown;
+use telemesh_wire::{InviteSecret, LinkInfo};
 
-/// Invites that may be open at once: each costs a hash for every stranger who presents a credential.
-pub const MAX_INVITES: usize = 256;
+use crate::contact::{Contact, ContactName};
+use crate::discovered::{Discover, Discovered, Strangers, Via};
+use crate::grant::{Grant, Grants};
+use crate::invites::{Invite, Invites, Now, OpenInvite, TooManyInvites};
+use crate::policy::{self, Claim, Policy, Standing, Verdict};
+use crate::saver::Saver;
+use crate::store::{Change, Stored, StoredInvite};
 
-/// How long an invite waits for the first data of a bearer who has presented it.
-pub(crate) const RESERVATION: Duration = Duration::from_secs(30);
-
-/// What an invite is good for. Its secret makes its bearer a contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Invite {
-    uses: u32,
-    valid_for: Duration,
-}
-
-impl Invite {
-    /// For a single bearer, within ten minutes.
-    #[must_use]
-    pub fn once() -> Self {
-        Self { uses: 1, valid_for: Duration::from_secs(600) }
-    }
-
-    /// For this many bearers.
-    #[must_use]
-    pub fn uses(mut self, uses: u32) -> Self {
-        self.uses = uses;
-        self
-    }
-
-    /// Valid for this long from now.
-    #[must_use]
-    pub fn valid_for(mut self, time: Duration) -> Self {
-        self.valid_for = time;
-        self
-    }
-}
-
-/// There are [`MAX_INVITES`] open invites already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are {MAX_INVITES} open invites already")]
-pub struct TooManyInvites;
-
-/// The open invites of an endpoint.
-#[derive(Default)]
+/// See the module's page. Every change is handed to the saver under the lock that it was made under, so that what is stored last
+/// is what holds.
 pub(crate) struct Trust {
-    invites: Mutex<Vec<OpenInvite>>,
+    contacts: RwLock<HashMap<Hashname, Contact>>,
+    invites: Mutex<Invites>,
+    policy: Arc<dyn Policy>,
+    discover: Mutex<Discovering>,
+    pub(crate) strangers: Arc<Strangers>,
+    saver: Arc<Saver>,
 }
 
-struct OpenInvite {
-    secret: InviteSecret,
-    uses: u32,
-    expires: Option<Instant>,
-    /// Bearers who have presented it and sent no data yet, each with the end of the reservation.
-    reserved: Vec<(Hashname, Instant)>,
-    /// Bearers who have used it. One who was forgotten since does not come back with it.
-    used: Vec<Hashname>,
+/// Another contact has that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is already the name of {owner}")]
+pub struct NameTaken {
+    /// The name.
+    pub name: ContactName,
+    /// Who has it.
+    pub owner: Hashname,
+}
+
+/// Until when the endpoint is in discover mode.
+#[derive(Debug, Clone, Copy)]
+enum Discovering {
+    Off,
+    Until(Instant),
+    Forever,
 }
 
 impl Trust {
-    /// Opens an invite with this secret.
-    pub(crate) fn issue(
-        &self,
-        invite: Invite,
-        secret: [u8; InviteSecret::LENGTH],
-        now: Instant,
-    ) -> Result<(), TooManyInvites> {
-        let mut invites = self.invites.lock();
-        invites.retain(|invite| invite.is_open(now));
-        if invites.len() >= MAX_INVITES {
-            return Err(TooManyInvites);
+    pub(crate) fn new(stored: Stored, policy: Arc<dyn Policy>, saver: Arc<Saver>, now: Now) -> Self {
+        let contacts = stored.contacts.into_iter().map(|contact| (contact.hashname(), contact)).collect();
+        Self {
+            contacts: RwLock::new(contacts),
+            invites: Mutex::new(Invites::restore(stored.invites, now)),
+            policy,
+            discover: Mutex::new(Discovering::Off),
+            strangers: Arc::default(),
+            saver,
         }
-        invites.push(OpenInvite {
-            secret: InviteSecret::from_bytes(secret),
-            uses: invite.uses,
-            // Beyond what the clock can say it never expires.
-            expires: now.checked_add(invite.valid_for),
-            reserved: Vec::new(),
-            used: Vec::new(),
+    }
+
+    // Contacts.
+
+    pub(crate) fn contacts(&self) -> Vec<Contact> {
+        let mut contacts: Vec<_> = self.contacts.read().values().cloned().collect();
+        contacts.sort_by(|a, b| {
+            (a.name().is_none(), a.name(), a.hashname()).cmp(&(b.name().is_none(), b.name(), b.hashname()))
         });
+        contacts
+    }
+
+    pub(crate) fn contact(&self, peer: &Hashname) -> Option<Contact> {
+        self.contacts.read().get(peer).cloned()
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<Contact> {
+        let is = |contact: &&Contact| contact.name().is_some_and(|other| other.as_str() == name);
+        self.contacts.read().values().find(is).cloned()
+    }
+
+    /// Trusts an endpoint, or learns more about a contact.
+    pub(crate) fn add(&self, info: &LinkInfo) {
+        let mut contacts = self.contacts.write();
+        let known = contacts.get(&info.hashname());
+        let mut contact = known.cloned().unwrap_or_else(|| Contact::new(info.clone()));
+        contact.learn(info);
+        if known != Some(&contact) {
+            self.insert(&mut contacts, contact);
+        }
+    }
+
+    /// Whether another contact has the name of this one.
+    pub(crate) fn check_name(&self, contact: &Contact) -> Result<(), NameTaken> {
+        check_name(&self.contacts.read(), contact)
+    }
+
+    /// Trusts an endpoint with just this name and these grants.
+    pub(crate) fn set(&self, mut contact: Contact) -> Result<(), NameTaken> {
+        let mut contacts = self.contacts.write();
+        check_name(&contacts, &contact)?;
+        let known = contacts.get(&contact.hashname());
+        if let Some(known) = known {
+            contact.learn_older(known.info());
+        }
+        if known != Some(&contact) {
+            self.insert(&mut contacts, contact);
+        }
         Ok(())
     }
 
-    /// Whether the credential proves an invite that has a use left, which is then reserved for the bearer.
-    pub(crate) fn present(
+    /// Whether it was a contact.
+    pub(crate) fn remove(&self, peer: &Hashname) -> bool {
+        let mut contacts = self.contacts.write();
+        let removed = contacts.remove(peer).is_some();
+        if removed {
+            self.saver.change(Change::Forgotten(*peer));
+        }
+        removed
+    }
+
+    fn insert(&self, contacts: &mut HashMap<Hashname, Contact>, contact: Contact) {
+        self.strangers.release(&contact.hashname());
+        self.saver.change(Change::Contact(contact.clone()));
+        contacts.insert(contact.hashname(), contact);
+    }
+
+    pub(crate) fn grants(&self, peer: &Hashname) -> Grants {
+        self.contacts.read().get(peer).map(|contact| contact.grants().clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn has_grant(&self, peer: &Hashname, grant: &str) -> bool {
+        self.contacts.read().get(peer).is_some_and(|contact| contact.grants().contains(grant))
+    }
+
+    // Invites.
+
+    pub(crate) fn issue(
         &self,
-        issuer: &Hashname,
-        bearer: &Hashname,
-        credential: &Credential,
-        now: Instant,
-    ) -> bool {
+        invite: Invite,
+        id: String,
+        secret: [u8; InviteSecret::LENGTH],
+        now: Now,
+    ) -> Result<(), TooManyInvites> {
         let mut invites = self.invites.lock();
-        invites.retain(|invite| invite.is_open(now));
-        let mut accepted = false;
-        // All are tried, so that the time it takes does not tell which one it was.
-        for invite in invites.iter_mut() {
-            let proven =
-                telemesh_link::check_invite(invite.secret.as_bytes(), issuer, bearer, credential.as_bytes());
-            accepted |= proven && invite.reserve(bearer, now);
-        }
-        accepted
+        self.drop_closed(&mut invites, now.monotonic);
+        let stored = invites.issue(invite, id, secret, now)?;
+        self.saver.change(Change::Invite(stored));
+        Ok(())
     }
 
-    /// The bearer has sent data: its reservation becomes a use. Whether it had one.
-    pub(crate) fn confirm(&self, bearer: &Hashname) -> bool {
-        let mut invites = self.invites.lock();
-        let mut confirmed = false;
-        for invite in invites.iter_mut() {
-            let before = invite.reserved.len();
-            invite.reserved.retain(|(reserved, _)| reserved != bearer);
-            if invite.reserved.len() < before {
-                invite.uses = invite.uses.saturating_sub(1);
-                invite.used.push(*bearer);
-                confirmed = true;
-            }
-        }
-        invites.retain(|invite| invite.uses > 0);
-        confirmed
+    pub(crate) fn invites(&self, now: Instant) -> Vec<OpenInvite> {
+        self.invites.lock().open(now)
     }
 
-    /// The bearer has sent no data in time, or is a contact without it: somebody else may use the invite.
+    pub(crate) fn revoke(&self, id: &str) -> bool {
+        let mut invites = self.invites.lock();
+        let revoked = invites.revoke(id);
+        let found = revoked.is_some();
+        revoked.into_iter().for_each(|id| self.saver.change(Change::InviteClosed(id)));
+        found
+    }
+
+    fn drop_closed(&self, invites: &mut Invites, now: Instant) {
+        for id in invites.take_closed(now) {
+            self.saver.change(Change::InviteClosed(id));
+        }
+    }
+
+    /// A bearer has sent its first data: if it has reserved an invite it is a contact from now on. Whether it had.
+    pub(crate) fn confirm(&self, info: LinkInfo, now: Instant) -> bool {
+        let peer = info.hashname();
+        let Some(invite) = self.spend(&peer, now) else { return false };
+        let mut contacts = self.contacts.write();
+        let mut contact = contacts.get(&peer).cloned().unwrap_or_else(|| Contact::new(info));
+        let mut grants = contact.grants().clone();
+        grants.extend(&invite.grants);
+        if contact.name().is_none() {
+            let name = invite.name.and_then(|name| free_name(&contacts, &name));
+            contact = contact.with_name(name);
+        }
+        self.insert(&mut contacts, contact.with_grants(grants));
+        true
+    }
+
+    fn spend(&self, bearer: &Hashname, now: Instant) -> Option<StoredInvite> {
+        let mut invites = self.invites.lock();
+        let invite = invites.confirm(bearer)?;
+        self.saver.change(Change::Invite(invite.clone()));
+        self.drop_closed(&mut invites, now);
+        Some(invite)
+    }
+
+    /// The bearer has sent no data in time, or needs no invite.
     pub(crate) fn release(&self, bearer: &Hashname) {
-        for invite in self.invites.lock().iter_mut() {
-            invite.reserved.retain(|(reserved, _)| reserved != bearer);
+        self.invites.lock().release(bearer);
+    }
+
+    // Admission.
+
+    /// What becomes of somebody who asks for a link. If it bears an invite and is accepted, a use is reserved for it. If the
+    /// application is to be asked, it is.
+    pub(crate) fn decide(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> (Verdict, Standing) {
+        let peer = shown.hashname;
+        let standing = match self.contacts.read().get(&peer) {
+            Some(contact) if contact.grants().contains(Grant::LINK) => Standing::Contact,
+            Some(_) => Standing::Barred,
+            None if self.bears_invite(issuer, shown, now) => Standing::Invited,
+            None => Standing::Stranger,
+        };
+        let claim = Claim {
+            hashname: peer,
+            keys: &shown.keys,
+            credential: &shown.credential,
+            via: shown.from,
+            standing,
+            discovering: self.is_discovering(now),
+        };
+        let verdict = policy::decide(&*self.policy, &claim);
+        match verdict {
+            // Somebody else may have taken the last use since.
+            Verdict::Accept
+                if standing == Standing::Invited
+                    && !self.invites.lock().reserve(issuer, &peer, &shown.credential, now) =>
+            {
+                return (Verdict::Ignore, standing);
+            }
+            Verdict::Ask => {
+                let (keys, paths) = (shown.keys.clone(), vec![shown.from]);
+                self.strangers.hold(Discovered { hashname: peer, keys, paths, via: Via::Request });
+            }
+            _ => {}
+        }
+        (verdict, standing)
+    }
+
+    fn bears_invite(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> bool {
+        !shown.credential.is_none()
+            && self.invites.lock().admits(issuer, &shown.hashname, &shown.credential, now)
+    }
+
+    pub(crate) fn discover(&self, discover: Discover, now: Instant) {
+        *self.discover.lock() = match discover {
+            Discover::Off => Discovering::Off,
+            Discover::For(time) => now.checked_add(time).map_or(Discovering::Forever, Discovering::Until),
+            Discover::Forever => Discovering::Forever,
+        };
+    }
+
+    pub(crate) fn is_discovering(&self, now: Instant) -> bool {
+        match *self.discover.lock() {
+            Discovering::Off => false,
+            Discovering::Until(at) => now < at,
+            Discovering::Forever => true,
         }
     }
 }
 
-impl OpenInvite {
-    fn is_open(&self, now: Instant) -> bool {
-        self.uses > 0 && self.expires.is_none_or(|at| now < at)
+fn check_name(contacts: &HashMap<Hashname, Contact>, contact: &Contact) -> Result<(), NameTaken> {
+    match contact.name() {
+        Some(name) => match owner(contacts, name) {
+            Some(owner) if owner != contact.hashname() => Err(NameTaken { name: name.clone(), owner }),
+            _ => Ok(()),
+        },
+        None => Ok(()),
     }
+}
 
-    fn reserve(&mut self, bearer: &Hashname, now: Instant) -> bool {
-        self.reserved.retain(|(reserved, until)| reserved != bearer && now < *until);
-        if self.used.contains(bearer) {
-            return false;
-        }
-        if usize::try_from(self.uses).is_ok_and(|uses| self.reserved.len() >= uses) {
-            return false;
-        }
-        self.reserved.push((*bearer, now + RESERVATION));
-        true
-    }
+/// Who has a name.
+fn owner(contacts: &HashMap<Hashname, Contact>, name: &ContactName) -> Option<Hashname> {
+    contacts.values().find(|contact| contact.name() == Some(name)).map(Contact::hashname)
+}
+
+/// The name, with a number behind it if somebody has it already.
+fn free_name(contacts: &HashMap<Hashname, Contact>, name: &ContactName) -> Option<ContactName> {
+    let is_free = |name: &ContactName| owner(contacts, name).is_none();
+    let numbered = (2..=contacts.len() + 2).filter_map(|number| format!("{name}-{number}").parse().ok());
+    std::iter::once(name.clone()).chain(numbered).find(is_free)
 }
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("invites", &self.invites.lock().len()).finish()
+        f.debug_struct("Trust")
+            .field("contacts", &self.contacts.read().len())
+            .field("invites", &self.invites.lock().len())
+            .field("discover", &*self.discover.lock())
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use telemesh_channel::{HandleError, Handler};
 use telemesh_keys::KeySet;
-use telemesh_mesh::{Mesh, MeshBuilder, PeerStore};
+use telemesh_mesh::{Mesh, MeshBuilder, PeerStore, Policy};
 use telemesh_transport::Transport;
 
 /// Why an endpoint could not be created.
@@ -75,6 +75,13 @@ impl Builder {
     #[must_use]
     pub fn store(mut self, store: Arc<dyn PeerStore>) -> Self {
         self.mesh = self.mesh.store(store);
+        self
+    }
+
+    /// Decides who gets in. Default: contacts and bearers of invites.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.mesh = self.mesh.policy(policy);
         self
     }
 

@@ -34,7 +34,7 @@
 //! # What is where
 //!
 //! - [`create`], [`builder`]: starting an endpoint; [`generate_keys`], [`load_or_create_keys`] for who it is.
-//! - [`Mesh`]: the endpoint. [`Mesh::link`] dials, [`Mesh::invite`] lets somebody dial, [`Acceptor::handle`] answers
+//! - [`Mesh`]: the endpoint. [`Mesh::link`] dials, [`Mesh::invite`] lets somebody dial, [`Mesh::contacts`] says whom it trusts and with what [`Grant`]s, [`Acceptor::handle`] answers
 //!   channels.
 //! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
@@ -63,10 +63,12 @@ pub use telemesh_engine::Config as EngineConfig;
 pub use telemesh_hashname::Hashname;
 pub use telemesh_keys as keys;
 pub use telemesh_keys::{KeyFileError, KeySet};
+pub use telemesh_mesh as mesh;
 pub use telemesh_mesh::{
-    Closed, DownReason, Explain, IntoTarget, Invite, LINK_TIMEOUT, Link, LinkError, LinkInfo, LinkState,
-    LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing, PathAddress, PathStatus, PeerStore, PingError,
-    Pong, State, TooManyInvites,
+    AskAboutStrangers, Claim, Closed, Contact, ContactError, ContactName, ContactsOnly, Discover, Discovered,
+    DiscoveredEvents, DownReason, Explain, Grant, Grants, IntoTarget, Invite, LINK_TIMEOUT, Link, LinkError,
+    LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing, OpenInvite, PathAddress,
+    PathStatus, PeerStore, PingError, Policy, Pong, Standing, State, StoreError, TooManyInvites, Verdict,
 };
 #[cfg(feature = "stream")]
 pub use telemesh_stream as stream;

@@ -16,7 +16,7 @@ use telemesh_channel::{
 };
 use telemesh_engine::{Config, Event, StreamId};
 use telemesh_hashname::Hashname;
-use telemesh_mesh::{Link, MemoryStore, PeerRecord, PeerStore};
+use telemesh_mesh::{Change, Link, MemoryStore, PeerStore, Remembered, Stored};
 use telemesh_testkit::simnet::{Conditions, Network, Scope};
 use telemesh_testkit::{Bare, Node, TRANSFER, Tally, World, serve, transfer};
 use telemesh_wire::limits::MAX_OPEN_LENGTH;
@@ -468,13 +468,21 @@ struct Broken {
 }
 
 impl PeerStore for Broken {
-    fn load(&self, peer: &Hashname) -> io::Result<Option<PeerRecord>> {
-        self.memory.load(peer)
+    fn load(&self) -> io::Result<Stored> {
+        self.memory.load()
     }
 
-    fn save(&self, peer: &Hashname, record: &PeerRecord) -> io::Result<()> {
+    fn peer(&self, peer: &Hashname) -> io::Result<Remembered> {
+        self.memory.peer(peer)
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
+    fn save(&self, changes: &[Change]) -> io::Result<()> {
         assert!(!self.broken.load(Ordering::Relaxed), "this is a test");
-        self.memory.save(peer, record)
+        self.memory.save(changes)
     }
 }
 

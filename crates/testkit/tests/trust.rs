@@ -14,7 +14,7 @@ use telemesh_channel::{
     Acceptor, ChannelError, ChannelKind, Incoming, Network as _, Open, OpenError, Opener,
 };
 use telemesh_hashname::Hashname;
-use telemesh_mesh::{Invite, LinkError, MemoryStore, PeerRecord, PeerStore};
+use telemesh_mesh::{Change, Invite, LinkError, MemoryStore, PeerStore, Remembered, Stored};
 use telemesh_testkit::{Node, World};
 use telemesh_wire::CloseReason;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -199,16 +199,24 @@ struct FullDisk {
 }
 
 impl PeerStore for FullDisk {
-    fn load(&self, peer: &Hashname) -> io::Result<Option<PeerRecord>> {
-        self.memory.load(peer)
+    fn load(&self) -> io::Result<Stored> {
+        self.memory.load()
     }
 
-    fn save(&self, peer: &Hashname, record: &PeerRecord) -> io::Result<()> {
+    fn peer(&self, peer: &Hashname) -> io::Result<Remembered> {
+        self.memory.peer(peer)
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
+    fn save(&self, changes: &[Change]) -> io::Result<()> {
         let full = |left: u32| left.checked_sub(1);
         if self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, full).is_ok() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.memory.save(peer, record)
+        self.memory.save(changes)
     }
 }
 

@@ -12,7 +12,7 @@ mod datagrams;
 mod link;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -77,6 +77,7 @@ pub struct MemoryEndpoint {
     hashname: Hashname,
     registry: Arc<Registry>,
     links: Mutex<BTreeMap<Hashname, Arc<MemoryLink>>>,
+    grants: Mutex<BTreeSet<(Hashname, String)>>,
     events: LinkEventSource,
 }
 
@@ -87,8 +88,14 @@ impl MemoryEndpoint {
             hashname,
             registry: Arc::default(),
             links: Mutex::default(),
+            grants: Mutex::default(),
             events: LinkEventSource::new(),
         })
+    }
+
+    /// Allows a peer something, see [`Network::has_grant`].
+    pub fn grant(&self, peer: Hashname, grant: &str) {
+        lock(&self.grants).insert((peer, grant.to_owned()));
     }
 
     /// The link to `peer`, made if there is none yet.
@@ -149,6 +156,10 @@ impl Network for MemoryEndpoint {
 
     fn peers(&self) -> Vec<Hashname> {
         lock(&self.links).iter().filter(|(_, link)| link.is_up()).map(|(peer, _)| *peer).collect()
+    }
+
+    fn has_grant(&self, peer: &Hashname, grant: &str) -> bool {
+        lock(&self.grants).contains(&(*peer, grant.to_owned()))
     }
 
     fn link_events(&self) -> LinkEvents {

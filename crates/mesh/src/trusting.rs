@@ -1,0 +1,122 @@
+//! The part of a mesh's interface that is about trust: contacts, grants, invites, strangers.
+
+use telemesh_hashname::Hashname;
+use telemesh_wire::{InviteSecret, LinkUri};
+
+use crate::clock;
+use crate::contact::Contact;
+use crate::discovered::{Discover, DiscoveredEvents};
+use crate::grant::Grants;
+use crate::invites::{Invite, Now, OpenInvite, TooManyInvites};
+use crate::link::Link;
+use crate::mesh::Mesh;
+use crate::saver::StoreError;
+use crate::state::LinkError;
+use crate::trust::NameTaken;
+
+/// Why a contact was not set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContactError {
+    /// Another contact has that name.
+    #[error(transparent)]
+    NameTaken(#[from] NameTaken),
+    /// There can be no link with it.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+impl Mesh {
+    /// All contacts: those with a name first, in the order of their names.
+    #[must_use]
+    pub fn contacts(&self) -> Vec<Contact> {
+        self.shared().core.trust.contacts()
+    }
+
+    /// A contact.
+    #[must_use]
+    pub fn contact(&self, peer: &Hashname) -> Option<Contact> {
+        self.shared().core.trust.contact(peer)
+    }
+
+    /// The contact with this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Contact> {
+        self.shared().core.trust.named(name)
+    }
+
+    /// Trusts an endpoint with just this name and these grants, whatever it had before; keys and paths that were known are kept.
+    /// Without the grant [`link`](crate::Grant::LINK) a link that is up ends now.
+    ///
+    /// # Errors
+    /// [`ContactError`]: the name of another contact, keys that do not belong to the hashname.
+    pub fn set_contact(&self, contact: Contact) -> Result<Link, ContactError> {
+        let addresses: Vec<_> = contact.info().addresses().collect();
+        let may_link = contact.grants().contains(crate::Grant::LINK);
+        self.shared().core.trust.check_name(&contact)?;
+        let cell = self.shared().add_contact(contact.info(), &addresses)?;
+        self.shared().core.trust.set(contact)?;
+        let link = Link { cell };
+        if !may_link {
+            link.close();
+        }
+        Ok(link)
+    }
+
+    /// What an endpoint may do. Nothing if it is no contact.
+    #[must_use]
+    pub fn grants(&self, peer: &Hashname) -> Grants {
+        self.shared().core.trust.grants(peer)
+    }
+
+    /// Trusts an endpoint no more: its link ends now, and it will meet silence. Whether there was a link or a contact.
+    pub fn forget(&self, peer: &Hashname) -> bool {
+        let was_contact = self.shared().core.trust.remove(peer);
+        let had_link = self.shared().remove_link(peer);
+        was_contact || had_link
+    }
+
+    /// A URI whose bearer becomes a contact. It holds a secret: show it only to whom it is meant for.
+    ///
+    /// # Errors
+    /// [`TooManyInvites`].
+    pub fn invite(&self, invite: Invite) -> Result<LinkUri, TooManyInvites> {
+        let shared = self.shared();
+        let secret = shared.random();
+        let id = shared.random().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let now = Now { monotonic: clock::now(), wall: shared.core.clock.micros() };
+        shared.core.trust.issue(invite, id, secret, now)?;
+        Ok(self.uri().with_invite(InviteSecret::from_bytes(secret)))
+    }
+
+    /// The invites that are open.
+    #[must_use]
+    pub fn invites(&self) -> Vec<OpenInvite> {
+        self.shared().core.trust.invites(clock::now())
+    }
+
+    /// Makes the invite with this id worthless. Whom it has made a contact stays one. Whether it was open.
+    pub fn revoke_invite(&self, id: &str) -> bool {
+        self.shared().core.trust.revoke(id)
+    }
+
+    /// Waits until every change to contacts and invites that was made before is stored, durably if the store is.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it has failed. What was changed holds as long as the endpoint runs, and saving is tried again.
+    pub async fn saved(&self) -> Result<(), StoreError> {
+        self.shared().core.saver.saved().await
+    }
+
+    /// Switches discover mode on or off: while it is on, strangers who ask for a link are shown to the application, see
+    /// [`Mesh::discovered`]. They still get no answer until the application links.
+    pub fn discover(&self, discover: impl Into<Discover>) {
+        self.shared().core.trust.discover(discover.into(), clock::now());
+    }
+
+    /// Strangers as they are noticed; first those that are held already.
+    #[must_use]
+    pub fn discovered(&self) -> DiscoveredEvents {
+        DiscoveredEvents::new(self.shared().core.trust.strangers.clone())
+    }
+}
