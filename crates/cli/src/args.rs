@@ -56,6 +56,9 @@ pub(crate) enum Command {
     Ping(Ping),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
+    /// Keep the key of the home folder elsewhere, or bring it back
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -69,6 +72,41 @@ pub(crate) enum Command {
         /// Where to write a page per command [default: standard output]
         folder: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write the key as text that can be stored or printed on paper
+    Backup(KeyBackup),
+    /// Bring a key back from its backup
+    Restore(KeyRestore),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct KeyBackup {
+    /// Where to write it; must not be there yet [default: standard output, unless that is a terminal]
+    pub(crate) file: Option<PathBuf>,
+    /// Show it on a terminal, for everybody who looks at it
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) print: bool,
+    /// Seal it with a passphrase, which is asked for
+    #[arg(long)]
+    pub(crate) seal: bool,
+    /// Seal it with the passphrase in the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct KeyRestore {
+    /// The backup, or a copy of the key file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Take the place of another key, which is kept beside it
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The passphrase of a sealed backup is in the first line of this file [default: it is asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use telemesh::wire::Host;
 use telemesh::{KeySet, Link, LinkError, LinkTarget, Mesh, PathAddress, State};
 use tokio::runtime::Runtime;
 
-use crate::args::{Args, Command, Global};
+use crate::args::{Args, Command, Global, KeyCommand};
 use crate::commands;
 use crate::failure::Failure;
 use crate::home;
@@ -55,7 +55,11 @@ pub(crate) fn runtime(command: &Command) -> Result<Runtime, Failure> {
 
 /// Runs a command to its end or until somebody interrupts it, and gives the exit code.
 pub(crate) async fn run(args: Args) -> ExitCode {
-    let beside_data = matches!(args.command, Command::Pipe(_));
+    let beside_data = match &args.command {
+        Command::Pipe(_) => true,
+        Command::Key(KeyCommand::Backup(options)) => options.file.is_none(),
+        _ => false,
+    };
     let output = Output::new(&args.global);
     let output = if beside_data { output.beside_data() } else { output };
     let log = match Log::start(&args.global) {

@@ -132,14 +132,28 @@ fn write_all(
 
 /// Standard output without the buffer that looks for ends of lines.
 #[cfg(unix)]
-fn raw_stdout() -> io::Result<File> {
+pub(crate) fn raw_stdout() -> io::Result<File> {
     use std::os::fd::AsFd as _;
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Standard output without the buffer that looks for ends of lines.
 #[cfg(windows)]
-fn raw_stdout() -> io::Result<File> {
+pub(crate) fn raw_stdout() -> io::Result<File> {
     use std::os::windows::io::AsHandle as _;
     Ok(File::from(io::stdout().as_handle().try_clone_to_owned()?))
+}
+
+/// Standard input without a buffer, for what must not stay in one.
+#[cfg(unix)]
+pub(crate) fn raw_stdin() -> io::Result<File> {
+    use std::os::fd::AsFd as _;
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// Standard input without a buffer, for what must not stay in one.
+#[cfg(windows)]
+pub(crate) fn raw_stdin() -> io::Result<File> {
+    use std::os::windows::io::AsHandle as _;
+    Ok(File::from(io::stdin().as_handle().try_clone_to_owned()?))
 }

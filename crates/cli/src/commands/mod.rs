@@ -4,6 +4,7 @@ mod completions;
 mod config;
 mod demo;
 mod id;
+mod key;
 mod man;
 mod perf;
 mod ping;
@@ -26,6 +27,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Pipe(options) => pipe::run(context, options).await,
         Command::Ping(options) => ping::run(context, options).await,
         Command::Perf(options) => perf::run(context, options).await,
+        Command::Key(options) => key::run(context, &options),
         Command::Config(options) => config::run(context, &options),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { folder } => man::run(context, folder.as_deref()),

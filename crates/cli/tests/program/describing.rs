@@ -58,7 +58,7 @@ fn there_is_a_manual_page_for_every_command() {
         let own = std::fs::read_to_string(pages.join(format!("telemesh-{command}.1"))).unwrap();
         assert!(own.contains(".SH SYNOPSIS") && own.contains(".SH OPTIONS"), "{command}");
     }
-    assert!(pages.join("telemesh-config-check.1").exists());
+    assert!(pages.join("telemesh-key-backup.1").exists());
     let object = run(telemesh(&folder, "man --json").arg(&pages)).with_code(0).objects().remove(0);
     assert!(object["pages"].as_array().unwrap().iter().any(|page| page == "telemesh-pipe.1"));
 }

@@ -12,6 +12,7 @@ mod demo;
 mod describing;
 mod errors;
 mod identity;
+mod key;
 mod measuring;
 mod pipe;
 mod support;
