@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use serde::Serialize;
+use telemesh::{Grant, Grants};
 
 use crate::args::ConfigCommand;
 use crate::config::{self, Config, ConfigError, Problem};
@@ -37,7 +38,7 @@ struct Settings<'a> {
 struct ContactObject<'a> {
     name: &'a str,
     hashname: String,
-    grants: &'a [String],
+    grants: Vec<&'a str>,
 }
 
 /// Reads the file and tells of it.
@@ -64,9 +65,9 @@ pub(crate) fn run(context: &Context, command: &ConfigCommand) -> Result<(), Fail
 /// The object for a file that is in order.
 fn report(context: &Context, path: &Path, found: bool, config: &Config) -> Result<(), Failure> {
     let contacts = config.contacts.iter().map(|(name, contact)| ContactObject {
-        name,
+        name: name.as_str(),
         hashname: contact.hashname.to_string(),
-        grants: &contact.grants,
+        grants: words(&contact.grants),
     });
     let settings = Settings {
         listen: config.listen.iter().map(ToString::to_string).collect(),
@@ -97,10 +98,15 @@ fn summary(context: &Context, path: &Path, config: &Config) -> Result<(), Failur
     let survive_down = config.survive_down.map(|time| format!("{} s", time.as_secs()));
     output.line(format_args!("survive_down  {}", or_default(survive_down, "60 s (default)")))?;
     for (name, contact) in &config.contacts {
-        let grants = if contact.grants.is_empty() { "nothing".to_owned() } else { contact.grants.join(", ") };
+        let grants =
+            if contact.grants.is_empty() { "nothing".to_owned() } else { words(&contact.grants).join(", ") };
         output.line(format_args!("contact       {name} ({}) may: {grants}", contact.hashname.short()))?;
     }
     Ok(())
+}
+
+fn words(grants: &Grants) -> Vec<&str> {
+    grants.iter().map(Grant::as_str).collect()
 }
 
 fn or_default(value: Option<impl Display>, default: &str) -> String {

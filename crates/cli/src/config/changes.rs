@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use telemesh::ContactName;
+
 use super::Config;
 
 /// A setting that is not what it was.
@@ -18,11 +20,11 @@ pub(crate) enum Change {
     /// `survive_down`.
     SurviveDown,
     /// A contact that was not there before.
-    ContactAdded(String),
+    ContactAdded(ContactName),
     /// A contact with another link or other grants. Another hashname under the same name is one too.
-    ContactChanged(String),
+    ContactChanged(ContactName),
     /// A contact that is not there any more, and whose links end.
-    ContactRemoved(String),
+    ContactRemoved(ContactName),
 }
 
 impl Change {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use telemesh::{Hashname, LinkTarget};
+use telemesh::{ContactName, Grants, Hashname, LinkTarget};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ use crate::home;
 pub(crate) use changes::Change;
 pub(crate) use problem::{ConfigError, Problem};
 #[allow(unused_imports, reason = "the same rules hold for what is typed")]
-pub(crate) use value::{contact_name, duration};
+pub(crate) use value::duration;
 
 /// The file's name in the home folder.
 const FILE_NAME: &str = "telemesh.toml";
@@ -45,7 +45,7 @@ pub(crate) struct Config {
     /// How long channels wait for a link that went down.
     pub(crate) survive_down: Option<Duration>,
     /// Whom we trust, by name.
-    pub(crate) contacts: BTreeMap<String, ContactSettings>,
+    pub(crate) contacts: BTreeMap<ContactName, ContactSettings>,
 }
 
 /// One contact.
@@ -56,7 +56,7 @@ pub(crate) struct ContactSettings {
     /// Who it is.
     pub(crate) hashname: Hashname,
     /// What it may do.
-    pub(crate) grants: Vec<String>,
+    pub(crate) grants: Grants,
 }
 
 impl Config {

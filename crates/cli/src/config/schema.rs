@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use telemesh::Hashname;
+use telemesh::{ContactName, Grants, Hashname};
 use toml::de::DeTable;
 
 use super::problem::Problem;
 use super::reader::{Item, Problems, Section};
-use super::value::{address, contact_name, duration, grant, link};
+use super::value::{address, duration, grant, link};
 use super::{Config, ContactSettings};
 
 /// Settings that stand above the first section.
@@ -66,19 +66,23 @@ fn survive_down(text: &str) -> Result<Duration, String> {
         .and_then(|time| if time <= MAX_SURVIVE_DOWN { Ok(time) } else { Err("at most a day".into()) })
 }
 
-fn contacts(item: &Item<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, ContactSettings> {
+fn contacts(item: &Item<'_>, problems: &mut Problems<'_>) -> BTreeMap<ContactName, ContactSettings> {
     let mut contacts = BTreeMap::new();
     let mut names: BTreeMap<Hashname, &str> = BTreeMap::new();
     let Some(section) = item.section("sections like [contacts.bob]", problems) else { return contacts };
-    for (name, item) in section.items() {
-        if let Err(error) = contact_name(name) {
-            problems.report(item.key_at, &item.path, error);
-        }
+    for (text, item) in section.items() {
+        let name: Option<ContactName> = match text.parse() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                problems.report(item.key_at, &item.path, error);
+                None
+            }
+        };
         let Some(settings) = contact(&item, problems) else { continue };
-        if let Some(other) = names.insert(settings.hashname, name) {
+        if let Some(other) = names.insert(settings.hashname, text) {
             problems.report(item.key_at, &item.path, format_args!("this is the same endpoint as {other}"));
         }
-        contacts.insert(name.to_owned(), settings);
+        contacts.extend(name.map(|name| (name, settings)));
     }
     contacts
 }
@@ -86,20 +90,12 @@ fn contacts(item: &Item<'_>, problems: &mut Problems<'_>) -> BTreeMap<String, Co
 fn contact(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ContactSettings> {
     let mut section = item.section("a section with `link` and `grants`", problems)?;
     let link_item = section.take("link");
-    let grants_item = section.take("grants");
-    section.finish(&TOP_LEVEL, problems);
-    let mut grants = Vec::new();
-    if grants_item.is_none() {
+    let grants = match section.take("grants") {
+        Some(item) => grants(&item, problems),
         // Whoever names a contact wants to link with it; all else has to be said.
-        grants.push("link".to_owned());
-    }
-    for grant_item in grants_item.iter().flat_map(Item::list) {
-        let Some(grant) = grant_item.parsed("a grant like \"link\"", grant, problems) else { continue };
-        if !grants.contains(&grant) {
-            grants.push(grant);
-        }
-    }
-    grants.sort_unstable();
+        None => Grants::link(),
+    };
+    section.finish(&TOP_LEVEL, problems);
     let Some(link_item) = link_item else {
         problems.report(item.key_at, &item.path, "`link` is missing: who is it?");
         return None;
@@ -112,4 +108,16 @@ fn contact(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ContactSettin
             None
         }
     }
+}
+
+fn grants(item: &Item<'_>, problems: &mut Problems<'_>) -> Grants {
+    let mut grants = Grants::none();
+    for item in item.list() {
+        let Some(grant) = item.parsed("a grant like \"link\"", grant, problems) else { continue };
+        if let Err(error) = grants.insert(grant) {
+            item.report(problems, error);
+            break;
+        }
+    }
+    grants
 }

@@ -3,33 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use telemesh::{Hashname, LinkTarget};
+use telemesh::{Grant, Hashname, LinkTarget};
 
-/// Characters of a contact's name.
-const MAX_NAME: usize = 64;
+/// What this version has services for. Applications may have more.
+const KINDS: [&str; 5] = ["link", "serve", "sock", "router", "box"];
+
+/// How alike a kind and a known one are, from 0 to 1, for the kind to be a mistyped one.
+const ALIKE: f64 = 0.6;
 
 /// Seconds in each unit that a time may have.
 const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
-
-/// A contact's name: what people type in place of a hashname.
-///
-/// # Errors
-/// Why it is none, in words that follow "found …".
-pub(crate) fn contact_name(name: &str) -> Result<(), String> {
-    let allowed = |character: char| character.is_alphanumeric() || "-_.".contains(character);
-    if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err(format!("a name has 1 to {MAX_NAME} characters"));
-    }
-    if !name.chars().all(allowed) || !name.starts_with(char::is_alphanumeric) {
-        return Err(
-            "a name begins with a letter or digit and has only letters, digits, `-`, `_` and `.`".into()
-        );
-    }
-    if name.parse::<Hashname>().is_ok() {
-        return Err("a name must not be a hashname".into());
-    }
-    Ok(())
-}
 
 /// A time with its unit, like `90s`, `10m`, `2h` or `1d`.
 ///
@@ -68,11 +51,16 @@ pub(super) fn link(text: &str) -> Result<(LinkTarget, Hashname), String> {
 }
 
 /// What a contact may do.
-pub(super) fn grant(text: &str) -> Result<String, String> {
-    let (word, target) = text.split_once(':').map_or((text, None), |(word, target)| (word, Some(target)));
-    match (word, target) {
-        ("link" | "serve" | "router" | "box", None) => Ok(text.to_owned()),
-        ("sock", Some(target)) if !target.is_empty() => Ok(text.to_owned()),
-        _ => Err("a grant is link, serve, router, box or sock:HOST:PORT".into()),
+pub(super) fn grant(text: &str) -> Result<Grant, String> {
+    let grant: Grant = text.parse().map_err(|error| format!("{error}"))?;
+    // An unknown kind may be an application's, but one that is nearly a known one would grant nothing to anybody.
+    let alike = |known: &str| strsim::normalized_damerau_levenshtein(grant.kind(), known);
+    let nearest = KINDS.iter().copied().max_by(|one, other| alike(one).total_cmp(&alike(other)));
+    if let Some(nearest) = nearest.filter(|known| *known != grant.kind() && alike(known) >= ALIKE) {
+        return Err(format!("there is no such grant, did you mean `{nearest}`?"));
     }
+    if grant.kind() == "sock" && grant.target().is_none() {
+        return Err("it has to say where to, like sock:10.0.0.1:22".into());
+    }
+    Ok(grant)
 }
