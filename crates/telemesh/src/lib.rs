@@ -46,7 +46,7 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-udp`, `telemesh-stream`. Its features choose channels and transports; all are on by default.
+//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`. Its features choose channels and transports; all are on by default.
 
 mod builder;
 mod identity;
@@ -70,6 +70,10 @@ pub use telemesh_mesh::{
     LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing, OpenInvite, PathAddress,
     PathStatus, PeerStore, PingError, Policy, Pong, Standing, State, StoreError, TooManyInvites, Verdict,
 };
+#[cfg(feature = "store")]
+pub use telemesh_store as store;
+#[cfg(feature = "store")]
+pub use telemesh_store::FileStore;
 #[cfg(feature = "stream")]
 pub use telemesh_stream as stream;
 #[cfg(feature = "stream")]

@@ -38,6 +38,12 @@ pub(super) const LAYERS: &[Layer] = &[
             "telemesh-udp",
         ],
     },
+    // What an endpoint keeps on a disk, for whoever wants it there: mesh knows only the trait.
+    Layer {
+        name: "stores",
+        crates: &["telemesh-store"],
+        never: &["telemesh-engine", "telemesh-link", "telemesh-transport"],
+    },
     // Above mesh, so that an arrow from mesh to a transport is an upward one. They carry packets without knowing
     // what is inside, for whoever uses the traits.
     Layer {
