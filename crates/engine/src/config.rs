@@ -1,6 +1,5 @@
 //! What can be chosen about an engine, and the fixed parameters both ends rely on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use quinn_proto::{MtuDiscoveryConfig, TransportConfig, VarInt};
@@ -66,7 +65,7 @@ impl Config {
 
     /// The state machine's configuration for this side. Its windows are never below what the fixed
     /// transport parameters (see [`crate::crypto`]) promise to the other side.
-    pub(crate) fn transport(&self) -> Arc<TransportConfig> {
+    pub(crate) fn transport(&self) -> TransportConfig {
         let mut mtu = MtuDiscoveryConfig::default();
         mtu.upper_bound(MAX_PACKET).minimum_change(MTU_STEP);
         let mut transport = TransportConfig::default();
@@ -87,7 +86,7 @@ impl Config {
             .allow_spin(false)
             .datagram_receive_buffer_size(None)
             .enable_segmentation_offload(true);
-        Arc::new(transport)
+        transport
     }
 }
 

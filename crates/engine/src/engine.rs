@@ -9,6 +9,7 @@ use quinn_proto::{ConnectionError, Dir, FinishError, StreamEvent, VarInt};
 
 use crate::config::{Config, INITIAL_STREAMS};
 use crate::start::{Half, start};
+use crate::trace::Trace;
 use crate::{EngineError, Event, ReadError, Seed, StreamError, StreamId, WriteError};
 
 /// Reliable streams between two ends of a link. See the crate's page for the run loop.
@@ -55,8 +56,26 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Start`] if the local handshake fails: a bug, never the peer's doing.
     pub fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Self, EngineError> {
+        Self::start_with(seed, config, now, Trace::default())
+    }
+
+    /// As [`Engine::start`], and writes what the engine does to `writer`, in qlog's format.
+    ///
+    /// # Errors
+    /// See [`Engine::start`].
+    #[cfg(feature = "qlog")]
+    pub fn start_traced(
+        seed: &Seed,
+        config: &Config,
+        now: Instant,
+        writer: crate::QlogWriter,
+    ) -> Result<Self, EngineError> {
+        Self::start_with(seed, config, now, Trace::to(writer))
+    }
+
+    fn start_with(seed: &Seed, config: &Config, now: Instant, trace: Trace) -> Result<Self, EngineError> {
         Ok(Self {
-            half: start(seed, config, now)?,
+            half: start(seed, config, now, trace)?,
             events: VecDeque::new(),
             max_streams: config.max_streams,
             permitted_streams: INITIAL_STREAMS,

@@ -38,12 +38,15 @@ mod error;
 mod event;
 mod seed;
 mod start;
+mod trace;
 
 pub use config::{Config, MAX_PACKET, MIN_PACKET};
 pub use engine::{Engine, Read, Stats};
 pub use error::{EngineError, ReadError, StreamError, WriteError};
 pub use event::{Event, StreamId};
 pub use seed::{ENGINE_VERSION, Seed};
+#[cfg(feature = "qlog")]
+pub use trace::QlogWriter;
 
 /// The README's program is compiled and run with the other documentation tests.
 #[cfg(doctest)]

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, MIN_PACKET};
 use crate::crypto::{NoTokens, PassThrough, ResetKey};
+use crate::trace::Trace;
 use crate::{EngineError, Seed};
 
 /// The peer's address as the state machine knows it: links have paths, engines do not.
@@ -43,23 +44,27 @@ pub(crate) struct Half {
 }
 
 /// Runs the handshake of both sides and returns the half of this end, ready for data at `now`.
-pub(crate) fn start(seed: &Seed, config: &Config, now: Instant) -> Result<Half, EngineError> {
-    let transport = config.transport();
+pub(crate) fn start(seed: &Seed, config: &Config, now: Instant, trace: Trace) -> Result<Half, EngineError> {
+    let mut clock = now.checked_sub(VIRTUAL_PAST).unwrap_or(now);
+    // Both halves are configured alike; only ours, the one that stays, is traced.
+    let mut ours = config.transport();
+    trace.apply(&mut ours, clock);
+    let (ours, theirs) = (Arc::new(ours), Arc::new(config.transport()));
+    let (for_client, for_server) = if seed.is_client() { (ours, theirs) } else { (theirs, ours) };
     let crypto = Arc::new(PassThrough);
 
     let mut server_config = ServerConfig::new(crypto.clone(), Arc::new(NoTokens));
     // Said explicitly: with the feature `bloom`, which another crate of a program may switch on, tokens are the default.
     let mut no_tokens = ValidationTokenConfig::default();
     no_tokens.sent(0).log(Arc::new(NoneTokenLog));
-    server_config.transport_config(transport.clone()).migration(false).validation_token_config(no_tokens);
+    server_config.transport_config(for_server).migration(false).validation_token_config(no_tokens);
     let mut client_config = ClientConfig::new(crypto);
     let first_id = ConnectionId::new(&seed.derive("first destination")[..8]);
     client_config
-        .transport_config(transport)
+        .transport_config(for_client)
         .token_store(Arc::new(NoneTokenStore))
         .initial_dst_cid_provider(Arc::new(move || first_id));
 
-    let mut clock = now.checked_sub(VIRTUAL_PAST).unwrap_or(now);
     let client_endpoint = endpoint(seed, "client", None);
     let mut server_endpoint = endpoint(seed, "server", Some(Arc::new(server_config)));
     let mut client = {

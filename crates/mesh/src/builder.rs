@@ -26,6 +26,7 @@ use crate::shared::Shared;
 use crate::state::LinkError;
 use crate::store::{MemoryStore, PeerStore};
 use crate::table::Table;
+use crate::traces::Traces;
 use crate::trust::Trust;
 
 /// Links of one endpoint unless configured otherwise.
@@ -46,6 +47,7 @@ pub struct MeshBuilder {
     max_links: usize,
     survive_down: Duration,
     seed: Option<[u8; 32]>,
+    traces: Traces,
 }
 
 /// Why an endpoint could not be created.
@@ -85,6 +87,7 @@ impl MeshBuilder {
             max_links: MAX_LINKS,
             survive_down: SURVIVE_DOWN,
             seed: None,
+            traces: Traces::default(),
         }
     }
 
@@ -147,6 +150,18 @@ impl MeshBuilder {
         self
     }
 
+    /// Traces the reliable channels of links in qlog's format. `open` is asked for a writer when a link's engine starts; `None`
+    /// leaves that one out. Writers are called under the link's lock: let them buffer.
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn qlog(
+        mut self,
+        open: impl Fn(&telemesh_hashname::Hashname) -> Option<telemesh_engine::QlogWriter> + Send + Sync + 'static,
+    ) -> Self {
+        self.traces = Traces::new(open);
+        self
+    }
+
     /// Makes everything that is drawn at random follow from this seed: for simulations. **Whoever knows it can read
     /// everything.**
     #[must_use]
@@ -184,6 +199,7 @@ impl MeshBuilder {
             saver,
             clock: self.clock,
             engine: self.engine,
+            traces: self.traces,
             survive_down: self.survive_down,
             deadlines: Arc::new(Deadlines::default()),
             outlets: RwLock::new(outlets),

@@ -19,12 +19,15 @@ use telemesh_hashname::Hashname;
 use telemesh_link::{Explain, Link, PeerRecord, Request};
 use telemesh_wire::{CloseReason, Frame, LinkInfo, PathAddress};
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
 
 use crate::clock;
 use crate::core::Core;
 use crate::datagrams::Queue;
 use crate::inner::{Inner, Pong};
+use crate::metrics::TrafficCounters;
 use crate::outcome::Outcome;
+use crate::outlet::Sent;
 use crate::state::LinkState;
 use crate::store::{Change, MAX_REMEMBERED_PATHS};
 use crate::streams::{Streams, Ticket, Waiter};
@@ -43,6 +46,9 @@ pub(crate) struct LinkCell {
     guest: AtomicBool,
     /// Addresses at which the peer was reached, the last one first.
     reached: Mutex<Vec<PathAddress>>,
+    pub(crate) traffic: TrafficCounters,
+    /// What is logged about the link is logged in here.
+    span: Span,
     inner: Mutex<Inner>,
 }
 
@@ -78,6 +84,8 @@ impl LinkCell {
             provisional: AtomicBool::new(entry != Entry::Contact),
             guest: AtomicBool::new(entry == Entry::Guest),
             reached: Mutex::new(reached),
+            traffic: TrafficCounters::default(),
+            span: tracing::debug_span!("link", peer = %peer.short()),
             inner,
         })
     }
@@ -115,6 +123,7 @@ impl LinkCell {
 
     /// Does something with the link and then everything that follows from it.
     pub(crate) fn drive<T>(self: &Arc<Self>, act: impl FnOnce(&mut Inner, Instant, &mut Outcome) -> T) -> T {
+        let _logged = self.span.enter();
         let mut outcome = Outcome::default();
         let mut inner = self.inner.lock();
         // Under the lock, so that the link's time never goes back.
@@ -143,6 +152,18 @@ impl LinkCell {
             // A request that is not accepted after all is counted by the link.
             let _ = self.drive(|inner, now, _| request.accept(&mut inner.link, now, wall));
         });
+    }
+
+    /// Sends a batch of equally long packets.
+    pub(crate) fn send(&self, to: PathAddress, segment: usize, contents: &[u8]) -> Sent {
+        let sent = self.core.send(to, segment, contents);
+        let bytes = match sent {
+            Sent::All => contents.len(),
+            Sent::Part(bytes) => bytes,
+            Sent::Refused => 0,
+        };
+        self.traffic.sent(bytes, segment);
+        sent
     }
 
     /// Looks at the link without consequences.

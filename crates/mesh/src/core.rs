@@ -16,6 +16,7 @@ use crate::clock::WallClock;
 use crate::deadlines::Deadlines;
 use crate::outlet::{Outlet, Sent};
 use crate::saver::Saver;
+use crate::traces::Traces;
 use crate::trust::Trust;
 
 /// See the module's page.
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) saver: Arc<Saver>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) engine: telemesh_engine::Config,
+    pub(crate) traces: Traces,
     /// How long channels wait for a link that went down.
     pub(crate) survive_down: Duration,
     pub(crate) deadlines: Arc<Deadlines>,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use telemesh_channel::{ChannelError, LinkEvent};
-use telemesh_engine::{Engine, Seed, StreamId};
+use telemesh_engine::{Seed, StreamId};
 use telemesh_hashname::Hashname;
 use telemesh_link::{About, Event, Link, PingId, Received, State};
 use telemesh_wire::{Frame, PathAddress};
@@ -170,7 +170,9 @@ impl Inner {
                 Some(rtt) => core.engine.clone().with_rtt(rtt),
                 None => core.engine.clone(),
             };
-            let engine = Engine::start(&seed, &config, now)
+            let engine = core
+                .traces
+                .start(&self.peer, &seed, &config, now)
                 .map_err(|_| ChannelError::Protocol("the engine could not be started"))?;
             self.epoch += 1;
             self.streams = Some(Box::new(Streams::new(engine, number, self.epoch)));
@@ -188,6 +190,7 @@ impl Inner {
     ) {
         // A packet that is dropped is counted by the link.
         let Ok(received) = self.link.handle_packet(now, from, &mut packet) else { return };
+        cell.traffic.received(packet.len());
         // The packet that brings the link up may carry data already: first things first.
         self.link_events(cell, now, outcome);
         match received {
@@ -292,6 +295,7 @@ impl Inner {
                         streams.recovered(now, true);
                     }
                     cell.publish(State::Up);
+                    tracing::debug!(path = ?self.link.path().map(|path| path.address), "up");
                     cell.core.events.emit(&LinkEvent::Up { peer: self.peer });
                 }
                 Event::Down(reason) => self.went_down(cell, reason, now, outcome),
@@ -300,6 +304,7 @@ impl Inner {
                     self.numbers = Numbers::default();
                 }
                 Event::PathChanged { path, similar, .. } => {
+                    tracing::debug!(%path, "data takes another path");
                     outcome.path = Some(path);
                     self.path_changed(path, similar, now);
                 }
@@ -331,6 +336,7 @@ impl Inner {
     ) {
         let was_up = cell.state().is_up();
         let error = channel_error(reason);
+        tracing::debug!(%reason, "down");
         self.sending.drop_data();
         self.pings.clear();
         if !may_come_back(reason) {

@@ -15,6 +15,12 @@
 //!
 //! Whoever is neither a contact nor the bearer of an invite gets no packet back, whatever they send. What they sent is
 //! counted, see [`Mesh::metrics`]. Nothing about one link is ever told to another.
+//!
+//! # What it says about itself
+//!
+//! `tracing` spans `link` and `channel` with the peer's short hashname, on level debug; [`Mesh::metrics`] for figures, with the
+//! feature `metrics` also for the recorder of the crate of that name; with the feature `qlog` a trace of each link's reliable
+//! channels, see [`MeshBuilder`].
 
 mod builder;
 mod cell;
@@ -43,6 +49,7 @@ mod state;
 mod store;
 mod streams;
 mod table;
+mod traces;
 mod trust;
 mod trusting;
 
@@ -55,7 +62,7 @@ pub use inner::Pong;
 pub use invites::{Invite, MAX_INVITES, OpenInvite, TooManyInvites};
 pub use link::{Link, PingError};
 pub use mesh::{CLOSE_TIMEOUT, Closed, IntoTarget, LINK_TIMEOUT, Mesh};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Traffic};
 pub use policy::{AskAboutStrangers, Claim, ContactsOnly, Policy, Standing, Verdict};
 pub use saver::StoreError;
 pub use state::{LinkError, LinkState};

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::cell::LinkCell;
 use crate::datagrams::MeshDatagrams;
 use crate::inner::Pong;
+use crate::metrics::Traffic;
 use crate::raw_stream::MeshStream;
 use crate::state::{LinkError, LinkState, may_come_back};
 use crate::streams::Ticket;
@@ -103,6 +104,12 @@ impl Link {
     #[must_use]
     pub fn path(&self) -> Option<PathStatus> {
         self.cell.look(|inner| inner.link.path())
+    }
+
+    /// What went over it since it was made.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.cell.traffic.read()
     }
 
     /// Figures of the reliable channels' engine; `None` before the first such channel.

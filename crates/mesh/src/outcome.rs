@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use telemesh_channel::{Dispatch, Incoming};
 use telemesh_wire::PathAddress;
+use tracing::Instrument as _;
 
 use crate::cell::LinkCell;
 use crate::clock;
@@ -58,7 +59,9 @@ impl Outcome {
 
 /// Gives a channel to its handler, in a task of its own.
 fn dispatch(cell: &Arc<LinkCell>, incoming: Incoming) {
+    let span =
+        tracing::debug_span!("channel", peer = %cell.peer.short(), kind = ?incoming.open().channel_type);
     if let Dispatch::Run(task) = cell.dispatcher.dispatch(incoming, clock::now()) {
-        cell.core.runtime.spawn(task);
+        cell.core.runtime.spawn(task.instrument(span));
     }
 }

@@ -108,7 +108,7 @@ impl Inner {
             loop {
                 sealed.clear();
                 let Some(to) = self.link.poll_transmit(now, sealed) else { break };
-                if let Sent::Part(_) = cell.core.send(to, sealed.len(), sealed) {
+                if let Sent::Part(_) = cell.send(to, sealed.len(), sealed) {
                     self.sending.keep_own(cell, Run { to, segment: sealed.len(), contents: sealed.clone() });
                 }
             }
@@ -134,7 +134,7 @@ impl Inner {
             self.learn_datagram(packet);
             let Some(segment) = segment else { return };
             let Some(batch) = self.link.seal_batch(now, plain, segment, sealed) else { return };
-            if let Sent::Part(sent) = cell.core.send(batch.to, batch.segment, sealed) {
+            if let Sent::Part(sent) = cell.send(batch.to, batch.segment, sealed) {
                 let contents = sealed.get(sent..).unwrap_or_default().to_vec();
                 self.sending.keep_data(Run { to: batch.to, segment: batch.segment, contents }, now);
                 cell.core.wait(batch.to, cell);
@@ -228,7 +228,7 @@ impl Inner {
                 MessageError::TooLarge { .. } => DatagramError::TooLarge { size, max },
                 _ => DatagramError::Channel(ChannelError::LinkDown),
             })?;
-            match cell.core.send(batch.to, batch.segment, sealed) {
+            match cell.send(batch.to, batch.segment, sealed) {
                 Sent::All | Sent::Refused => Ok(()),
                 Sent::Part(sent) if may_wait => {
                     let contents = sealed.get(sent..).unwrap_or_default().to_vec();
@@ -243,7 +243,7 @@ impl Inner {
 
 /// Sends what has waited; what is left of it if it has to wait on.
 fn send_run(cell: &Arc<LinkCell>, mut run: Run) -> Option<Run> {
-    match cell.core.send(run.to, run.segment, &run.contents) {
+    match cell.send(run.to, run.segment, &run.contents) {
         Sent::All | Sent::Refused => None,
         Sent::Part(sent) => {
             run.contents.drain(..sent.min(run.contents.len()));

@@ -137,17 +137,12 @@ impl Shared {
 
     pub(crate) fn metrics(&self) -> Metrics {
         let links = self.links();
-        let mut metrics = Metrics { links: links.len(), ..Metrics::default() };
+        let mut metrics = Metrics::default();
         self.dropped.add_to(&mut metrics.dropped);
-        let mut add = |counters: &telemesh_link::DropCounters| {
-            for (reason, count) in counters.iter().filter(|(_, count)| *count > 0) {
-                *metrics.dropped.entry(reason.to_string()).or_default() += count;
-            }
-        };
-        add(self.gate.lock().dropped());
+        metrics.add_dropped(self.gate.lock().dropped());
         for cell in &links {
-            metrics.links_up += usize::from(cell.state().is_up());
-            cell.look(|inner| add(inner.link.dropped()));
+            metrics.add_link(cell.state().is_up(), cell.traffic.read());
+            cell.look(|inner| metrics.add_dropped(inner.link.dropped()));
         }
         metrics
     }

@@ -99,6 +99,21 @@ impl Builder {
         self
     }
 
+    /// Traces the reliable channels of links in qlog's format, see
+    /// [`MeshBuilder::qlog`](telemesh_mesh::MeshBuilder::qlog).
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn qlog(
+        mut self,
+        open: impl Fn(&telemesh_hashname::Hashname) -> Option<Box<dyn io::Write + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.mesh = self.mesh.qlog(open);
+        self
+    }
+
     /// Starts the endpoint, in the tokio runtime that this is called in.
     ///
     /// # Errors
