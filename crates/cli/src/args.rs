@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::request::{MAX_MIB, MAX_TIMEOUT, Measure};
 
 /// Encrypted links between endpoints that trust each other, over whatever network path works.
 ///
@@ -50,10 +51,18 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Who we are: hashname, URI and link JSON
     Id,
+    /// Run the endpoint of this home, and let other commands use it
+    Up(Up),
+    /// The endpoint that is up: its links, their paths and traffic
+    Status,
+    /// End the endpoint that is up
+    Stop,
     /// Join standard input and output to a stream; without TO, wait for one and print an invite
     Pipe(Pipe),
     /// Measure round trips to an endpoint
     Ping(Ping),
+    /// Say which paths to an endpoint were tried, which one is in use, and why not another
+    Explain(Explain),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
     /// Keep the key of the home folder elsewhere, or bring it back
@@ -146,6 +155,28 @@ pub(crate) struct Ping {
 }
 
 #[derive(Debug, Arguments)]
+pub(crate) struct Up {
+    /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: the configuration's, or all interfaces, any port]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Print an invite for one contact, good for ten minutes
+    #[arg(long)]
+    pub(crate) invite: bool,
+    /// The configuration file [default: telemesh.toml in the home folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Explain {
+    /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: String,
+    /// How long to wait for the link to come up, in seconds
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Arguments)]
 pub(crate) struct Perf {
     /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
     pub(crate) to: Option<String>,
@@ -164,17 +195,9 @@ pub(crate) struct Listen {
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
-}
-
-/// What `perf` can measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Measure {
-    /// MiB per second through one stream, each way
-    Throughput,
-    /// Round trips of 64 bytes
-    Rtt,
-    /// Channels opened, used for 64 bytes there and back, and closed, per second
-    Opens,
+    /// Without TO, at an endpoint that is up: also print an invite, for others than its contacts
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) invite: bool,
 }
 
 /// Reads the command line. What clap has to say itself (help, the version, a usage error) is said here.
@@ -212,12 +235,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "an IP address and a port are needed, like 0.0.0.0:42424 or [::]:42424".to_owned())
 }
-
-/// A day: whoever types more has forgotten the unit.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A tebibyte: as many MiB fit in any counter here.
-const MAX_MIB: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -5,17 +5,24 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use telemesh::wire::Host;
-use telemesh::{KeySet, Link, LinkError, LinkTarget, Mesh, PathAddress, State};
 use tokio::runtime::Runtime;
 
+use crate::actions;
 use crate::args::{Args, Command, Global, KeyCommand};
 use crate::commands;
+use crate::console::Console;
+#[cfg(unix)]
+use crate::control::client::Client;
+use crate::endpoint::{self, Endpoint, Start};
 use crate::failure::Failure;
-use crate::home;
+use crate::home::{self, Claim};
 use crate::interrupt::Interrupts;
 use crate::log::Log;
 use crate::output::Output;
+use crate::render::Renderer;
+use crate::request::Request;
+use crate::secret::Secret;
+use crate::session::{Data, Session};
 use crate::target;
 
 /// How long an endpoint that is not needed any more may take to tell its peers.
@@ -26,14 +33,14 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) output: Output,
-    #[allow(dead_code, reason = "for the endpoint that stays up, which has a configuration file")]
     pub(crate) log: Log,
-    mesh: Mutex<Option<Mesh>>,
+    /// What a command runs in this process.
+    endpoint: Mutex<Option<Endpoint>>,
 }
 
 /// Who the endpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Identity {
+enum Identity {
     /// The key of the home folder.
     Me,
     /// A new key that is forgotten at the end: two shells on one machine just work.
@@ -66,16 +73,20 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Ok(log) => log,
         Err(failure) => return output.fail(&failure),
     };
-    let context = Context { global: args.global, output, log, mesh: Mutex::new(None) };
+    let context = Context { global: args.global, output, log, endpoint: Mutex::new(None) };
     let mut interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,
         Err(error) => {
             return context.output.fail(&Failure::Failed(format!("could not wait for signals: {error}")));
         }
     };
-    let result = tokio::select! {
-        result = commands::run(&context, args.command) => result,
-        () = interrupts.next() => Err(Failure::Interrupted),
+    let result = match args.command {
+        // A signal is how it ends in order.
+        Command::Up(options) => commands::up::run(&context, &options, &mut interrupts).await,
+        command => tokio::select! {
+            result = commands::run(&context, command) => result,
+            () = interrupts.next() => Err(Failure::Interrupted),
+        },
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,106 +100,84 @@ pub(crate) async fn run(args: Args) -> ExitCode {
 }
 
 impl Context {
-    /// Starts the endpoint of this command.
-    pub(crate) async fn endpoint(&self, identity: Identity, listen: &[SocketAddr]) -> Result<Mesh, Failure> {
-        let builder = telemesh::builder(self.keys(identity)?);
-        let mesh = listen.iter().fold(builder, |builder, address| builder.listen(*address)).create().await?;
-        *self.mesh.lock().unwrap_or_else(PoisonError::into_inner) = Some(mesh.clone());
-        tracing::debug!(hashname = %mesh.hashname(), ?identity, addresses = ?mesh.addresses(), "the endpoint has started");
-        Ok(mesh)
-    }
-
-    /// Who waits: a throw-away identity, unless `--as-me` says otherwise.
-    pub(crate) fn waiting_identity(&self) -> Identity {
-        if self.global.as_me { Identity::Me } else { Identity::ThrowAway }
-    }
-
-    fn keys(&self, identity: Identity) -> Result<KeySet, Failure> {
-        match identity {
-            Identity::Me => home::keys(&self.global),
-            Identity::ThrowAway => Ok(telemesh::generate_keys()?),
-        }
-    }
-
-    /// Starts the endpoint and links it to another one.
+    /// Has a request carried out: by the endpoint that is up on this home, or by one in this process for as long as it takes.
     ///
-    /// With an invite it does not matter who we are. Without one only our own key can be known to the other end.
-    pub(crate) async fn dial(
-        &self,
-        to: LinkTarget,
-        listen: &[SocketAddr],
-        limit: Duration,
-    ) -> Result<(Mesh, Link), Failure> {
-        let invited = target::has_invite(&to);
-        let identity = if invited { self.waiting_identity() } else { Identity::Me };
-        let resolved = resolve(&to).await?;
-        let mesh = self.endpoint(identity, listen).await?;
-        let link = mesh.add_contact(to)?;
-        if let Some(info) = resolved {
-            mesh.add_contact(info)?;
+    /// # Errors
+    /// [`Failure`]: whatever goes wrong.
+    pub(crate) async fn request(&self, request: &Request, listen: &[SocketAddr]) -> Result<(), Failure> {
+        #[cfg(unix)]
+        if let Ok(home) = home::directory(&self.global)
+            && let Some(client) = Client::connect(&home).await?
+        {
+            return self.ask(client, request, listen).await;
         }
-        link.connect();
-        if let State::Unresolved(_) = link.explain().state {
-            return Err(LinkError::NoIntroducer(link.hashname()).into());
+        if request.needs_running() {
+            return Err(actions::not_up());
         }
-        let spinner = self.output.spinner(format!("linking to {}", link.hashname().short()));
-        let up = link.up(limit).await;
-        spinner.finish_and_clear();
-        tracing::debug!(peer = %link.hashname(), invited, explain = ?link.explain(), "the link was dialled");
-        match up {
-            Ok(()) => Ok((mesh, link)),
-            Err(LinkError::TimedOut(_)) => Err(no_answer(&mesh, &link, invited, limit)),
-            Err(error) => Err(error.into()),
+        let (keys, lock) = match self.identity(request) {
+            Identity::ThrowAway => (telemesh::generate_keys()?, None),
+            Identity::Me => {
+                let home = home::directory(&self.global)?;
+                if matches!(request, Request::Id {}) && home::has_keys(&home) {
+                    return Renderer::new(self.output, request)
+                        .show(&actions::id_of(&home::keys(&home)?)?, None);
+                }
+                match home::claim(&home).await? {
+                    Claim::Ours(lock) => (home::keys(&home)?, Some(lock)),
+                    #[cfg(unix)]
+                    Claim::Up(client) => return self.ask(client, request, listen).await,
+                }
+            }
+        };
+        if matches!(request, Request::Id {}) {
+            return Renderer::new(self.output, request).show(&actions::id_of(&keys)?, None);
         }
+        let endpoint =
+            Endpoint::start(Start { keys, lock, listen, survive_down: None, running: None }).await?;
+        self.carry_out(endpoint, request).await
     }
 
-    /// Ends the endpoint in order and makes sure that everything has arrived.
-    pub(crate) async fn finish(&self, mesh: &Mesh) -> Result<(), Failure> {
-        let closed = mesh.close().await;
-        tracing::debug!(delivered = closed.delivered, "the endpoint has ended");
-        if closed.delivered {
-            return Ok(());
+    #[cfg(unix)]
+    async fn ask(&self, client: Client, request: &Request, listen: &[SocketAddr]) -> Result<(), Failure> {
+        if !listen.is_empty() {
+            return Err(Failure::Usage(
+                "an endpoint is up on this home and listens already: leave --listen out".into(),
+            ));
         }
-        Err(Failure::Failed("the other end has not confirmed everything that was sent".into()))
+        client.carry_out(request, self.output).await
+    }
+
+    /// Without an invite only our own key can be known to the other end; with one it does not matter who we are.
+    fn identity(&self, request: &Request) -> Identity {
+        let invited = |to: &Secret| target::parse(to.expose()).is_ok_and(|to| target::has_invite(&to));
+        let anybody = request.waits() || request.to().is_some_and(invited);
+        if anybody && !self.global.as_me { Identity::ThrowAway } else { Identity::Me }
+    }
+
+    /// Carries out a request in this process.
+    async fn carry_out(&self, endpoint: Endpoint, request: &Request) -> Result<(), Failure> {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint.clone());
+        let mut renderer = Renderer::new(self.output, request);
+        let console = if request.is_data() { Console::new(self.output) } else { Console::nobody() };
+        let (session, events) = Session::new(Data::Stdio(console));
+        let command = async {
+            let result = actions::carry_out(&endpoint, &session, request.clone()).await;
+            drop(session);
+            // What it has said is shown before its failure.
+            Ok(result)
+        };
+        let (result, ()) = tokio::try_join!(command, renderer.run(events))?;
+        result?;
+        renderer.done()?;
+        if endpoint.close().await { Ok(()) } else { Err(endpoint::undelivered()) }
     }
 
     /// Ends the endpoint, if there still is one, without waiting long.
     async fn end(&self) {
-        let mesh = self.mesh.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mesh) = mesh {
+        let endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(endpoint) = endpoint {
             // Whatever was not delivered by now was reported by the command itself.
-            let _ = tokio::time::timeout(CLOSE_LIMIT, mesh.close()).await;
+            let _ = tokio::time::timeout(CLOSE_LIMIT, endpoint.close()).await;
         }
     }
-}
-
-/// What a URI says about an endpoint whose address is a name, with the addresses that the name stands for.
-async fn resolve(to: &LinkTarget) -> Result<Option<telemesh::LinkInfo>, Failure> {
-    let LinkTarget::Uri(uri) = to else { return Ok(None) };
-    let Some(authority) = uri.authority() else { return Ok(None) };
-    let Host::Name(host) = authority.host() else { return Ok(None) };
-    let addresses = tokio::net::lookup_host((host.as_str(), authority.port()))
-        .await
-        .map_err(|error| Failure::Unreachable(format!("the name {host} has no address: {error}")))?;
-    let known = uri.link().clone();
-    Ok(Some(addresses.fold(known, |info, address| {
-        // More addresses than an information has room for are left out.
-        info.clone().with_path(PathAddress::Udp(address)).unwrap_or(info)
-    })))
-}
-
-/// Nobody answered: says what was tried and what may be the reason.
-fn no_answer(mesh: &Mesh, link: &Link, invited: bool, limit: Duration) -> Failure {
-    let tried: Vec<String> = link.explain().paths.iter().map(|path| path.address.to_string()).collect();
-    let reason = if invited {
-        "it is not running, the invite is used up or expired, or the network is in between".to_owned()
-    } else {
-        format!("it is not running, does not know us ({}), or the network is in between", mesh.hashname())
-    };
-    Failure::Unreachable(format!(
-        "no answer from {} in {} s on {}: {reason}",
-        link.hashname().short(),
-        limit.as_secs_f32(),
-        tried.join(", ")
-    ))
 }

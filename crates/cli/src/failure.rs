@@ -3,8 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
 use telemesh::channel::AcceptError;
 use telemesh::{ChannelError, CreateError, HandleError, KeysError, LinkError, OpenError, TooManyInvites};
+
+use crate::event::ErrorObject;
+use crate::output::printable;
 
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +33,48 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
-impl Failure {
-    /// The word for scripts.
-    pub(crate) fn kind(&self) -> &'static str {
+/// What a script can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Failed,
+    Usage,
+    Unreachable,
+    Refused,
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
         match self {
-            Self::Failed(_) | Self::OutputClosed => "failed",
-            Self::Usage(_) => "usage",
-            Self::Unreachable(_) => "unreachable",
-            Self::Refused(_) => "refused",
-            Self::Interrupted => "interrupted",
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 3,
+            Self::Refused => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Failed(_) | Self::OutputClosed => Kind::Failed,
+            Self::Usage(_) => Kind::Usage,
+            Self::Unreachable(_) => Kind::Unreachable,
+            Self::Refused(_) => Kind::Refused,
+            Self::Interrupted => Kind::Interrupted,
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Failed(_) | Self::OutputClosed => 1,
-            Self::Usage(_) => 2,
-            Self::Unreachable(_) => 3,
-            Self::Refused(_) => 4,
-            Self::Interrupted => 130,
-        })
+        ExitCode::from(self.kind().code())
+    }
+
+    /// For scripts, and for whoever asked through the control socket.
+    pub(crate) fn object(&self) -> ErrorObject {
+        ErrorObject { error: printable(&self.to_string()), kind: self.kind(), code: self.kind().code() }
     }
 
     /// A write to standard output that failed.
@@ -64,6 +90,18 @@ impl Failure {
         match ChannelError::of(error) {
             Some(error) => error.clone().into(),
             None => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ErrorObject> for Failure {
+    fn from(object: ErrorObject) -> Self {
+        match object.kind {
+            Kind::Failed => Self::Failed(object.error),
+            Kind::Usage => Self::Usage(object.error),
+            Kind::Unreachable => Self::Unreachable(object.error),
+            Kind::Refused => Self::Refused(object.error),
+            Kind::Interrupted => Self::Interrupted,
         }
     }
 }

@@ -2,24 +2,30 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use telemesh::KeySet;
 
 use crate::args::Global;
+#[cfg(unix)]
+use crate::control::client::Client;
 use crate::failure::Failure;
+use crate::lock::{self, Attempt, HomeLock};
+
+/// How long a command waits for another one that has the home for itself.
+const CLAIM_LIMIT: Duration = Duration::from_secs(5);
+
+/// From one look to the next.
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// The key file's name in the home folder.
 const KEY: &str = "key";
 
-/// The file in the home folder that whoever is up there has locked.
-pub(crate) const LOCK: &str = "lock";
-
-/// The keys of the home folder. They, and the folder, are made if they are missing.
-pub(crate) fn keys(global: &Global) -> Result<KeySet, Failure> {
-    Ok(telemesh::load_or_create_keys(key_path(global)?)?)
+/// The keys of a home folder. They, and the folder, are made if they are missing: hold its lock then.
+pub(crate) fn keys(home: &Path) -> Result<KeySet, Failure> {
+    Ok(telemesh::load_or_create_keys(home.join(KEY))?)
 }
 
 /// The key file of the home folder.
@@ -27,28 +33,55 @@ pub(crate) fn key_path(global: &Global) -> Result<PathBuf, Failure> {
     Ok(directory(global)?.join(KEY))
 }
 
-/// Held for as long as an endpoint is up in a home folder, or while something changes there that must not be under it.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    /// The system lets go of it when the process ends, however it ends.
-    _file: File,
+/// Whether there are keys in a home folder.
+pub(crate) fn has_keys(home: &Path) -> bool {
+    home.join(KEY).exists()
 }
 
-/// Takes the lock of a home folder, which has to be there. `None` when another process has it.
-pub(crate) fn lock(directory: &Path) -> io::Result<Option<Lock>> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
+/// Makes a home folder, for its owner only, if it is missing.
+pub(crate) fn prepare(home: &Path) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    // The file stays: removing it would let two in.
-    let file = options.open(directory.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Lock { _file: file })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(home)
+        .map_err(|error| Failure::Failed(format!("could not make the folder {}: {error}", home.display())))
+}
+
+/// A home folder that is to be used by one process alone.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is ours now.
+    Ours(HomeLock),
+    /// An endpoint is up on it.
+    #[cfg(unix)]
+    Up(Client),
+}
+
+/// Takes a home folder, or finds the endpoint that is up on it. Other commands that have it are waited for.
+///
+/// # Errors
+/// Somebody else has it for longer than anybody wants to wait.
+pub(crate) async fn claim(home: &Path) -> Result<Claim, Failure> {
+    prepare(home)?;
+    let deadline = Instant::now() + CLAIM_LIMIT;
+    loop {
+        #[cfg(unix)]
+        if let Some(client) = Client::connect(home).await? {
+            return Ok(Claim::Up(client));
+        }
+        match lock::take(home)? {
+            Attempt::Ours(lock) => return Ok(Claim::Ours(lock)),
+            Attempt::Held(id) if Instant::now() >= deadline => {
+                return Err(Failure::Failed(format!(
+                    "{} uses the home {} alone; `telemesh up` lets commands share it",
+                    lock::holder(id),
+                    home.display()
+                )));
+            }
+            Attempt::Held(_) => tokio::time::sleep(CLAIM_PAUSE).await,
+        }
     }
 }
 

@@ -1,21 +1,38 @@
 //! The telemesh program: encrypted links between endpoints that trust each other, from the command line.
 //!
-//! [`args`] says what can be typed, [`commands`] has a file per command. A [`context::Context`] holds what all of them need:
-//! the global options, the [`output`] and the endpoint. Everything that goes wrong becomes a [`failure::Failure`] with its
-//! exit code.
+//! [`args`] says what can be typed, [`commands`] has the commands that are more than a request. Most are: what was
+//! [`asked`] becomes a [`request::Request`], which [`actions`] carry out on an [`endpoint`], in this process or through the
+//! [`control`] socket of the one that is up. What happens comes back as [`event`]s, which [`render`] shows. A
+//! [`context::Context`] holds the global options and the [`output`]. Everything that goes wrong becomes a
+//! [`failure::Failure`] with its exit code.
 
+mod actions;
 mod args;
+mod asked;
 mod commands;
 mod config;
+mod console;
 mod context;
+#[cfg(unix)]
+mod control;
+mod data;
+mod endpoint;
+mod event;
 mod failure;
 mod home;
 mod interrupt;
+mod lock;
 mod log;
+#[cfg(unix)]
+mod notify;
 mod output;
+mod render;
+mod request;
+mod running;
+mod secret;
+mod session;
 mod stdio;
 mod target;
-mod waiting;
 
 use std::process::ExitCode;
 

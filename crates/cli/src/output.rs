@@ -9,29 +9,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::args::Global;
+use crate::event;
 use crate::failure::Failure;
 
 /// Where the program's words go. Data of `pipe` goes elsewhere, see [`crate::stdio`].
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
     /// Standard output is data: whatever is said goes to standard error.
     data: bool,
-}
-
-/// Every object carries the version of its format.
-#[derive(Serialize)]
-struct Versioned<'a, T> {
-    v: u8,
-    #[serde(flatten)]
-    body: &'a T,
-}
-
-#[derive(Serialize)]
-struct ErrorObject<'a> {
-    error: &'a str,
-    kind: &'a str,
 }
 
 impl Output {
@@ -50,9 +37,17 @@ impl Output {
         if !self.json {
             return Ok(());
         }
-        let line = serde_json::to_string(&Versioned { v: 1, body })
-            .map_err(|error| Failure::Failed(format!("could not write JSON: {error}")))?;
-        self.write(&line)
+        self.write(&event::to_line(body)?)
+    }
+
+    /// An object that somebody else has written already.
+    pub(crate) fn raw_object(&self, line: &str) -> Result<(), Failure> {
+        self.write(line)
+    }
+
+    /// Whether objects are said, and nothing else.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// One line that is an answer. Scripts see nothing of it.
@@ -82,9 +77,8 @@ impl Output {
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         let text = printable(&failure.to_string());
         if self.json {
-            let object = ErrorObject { error: &text, kind: failure.kind() };
             // If it cannot be written the exit code has to do.
-            let _ = self.object(&object);
+            let _ = self.object(&failure.object());
         }
         // People see themselves that they have interrupted it, or that `head` has had enough. Objects and lines do not mix.
         let silent =
@@ -109,8 +103,13 @@ impl Output {
         self.show(ProgressBar::no_length().with_style(style(WAIT)).with_message(message.into()))
     }
 
+    /// Whether somebody sees progress.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.json && !self.quiet && io::stderr().is_terminal()
+    }
+
     fn show(&self, bar: ProgressBar) -> ProgressBar {
-        if self.json || self.quiet || !io::stderr().is_terminal() {
+        if !self.shows_progress() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         } else {
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -162,8 +161,7 @@ mod tests {
 
     #[test]
     fn an_object_begins_with_the_version() {
-        let body = ErrorObject { error: "no", kind: "failed" };
-        let line = serde_json::to_string(&Versioned { v: 1, body: &body }).unwrap();
-        assert_eq!(line, r#"{"v":1,"error":"no","kind":"failed"}"#);
+        let line = event::to_line(&Failure::Failed("no".into()).object()).unwrap();
+        assert_eq!(line, r#"{"v":1,"error":"no","kind":"failed","code":1}"#);
     }
 }

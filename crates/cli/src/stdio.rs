@@ -96,6 +96,25 @@ impl Sink {
         Ok(())
     }
 
+    /// Writes all of these bytes.
+    ///
+    /// # Errors
+    /// As [`buffer`](Self::buffer).
+    #[cfg(unix)]
+    pub(crate) async fn write_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let mut buffer = self.buffer().await?;
+            let count = bytes.len().min(buffer.len());
+            let (now, later) = bytes.split_at(count);
+            if let Some(room) = buffer.get_mut(..count) {
+                room.copy_from_slice(now);
+            }
+            self.write(buffer, count).await?;
+            bytes = later;
+        }
+        Ok(())
+    }
+
     /// Waits until everything is written.
     ///
     /// # Errors

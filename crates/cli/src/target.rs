@@ -4,16 +4,20 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use serde::de::IgnoredAny;
-use telemesh::LinkTarget;
+use telemesh::{Hashname, LinkTarget};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::secret::Secret;
 
 /// More than any URI or link JSON has.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// Reads `TO`: a URI, link JSON or hashname, `@file` with one of them, or `-` for standard input.
-pub(crate) fn read(to: &str) -> Result<LinkTarget, Failure> {
+/// Reads `TO` as it was typed: `@file` and `-` (standard input) stand for what is in them, everything else for itself.
+///
+/// # Errors
+/// [`Failure::Usage`]: it cannot be read.
+pub(crate) fn read(to: &str) -> Result<Secret, Failure> {
     let text = if to == "-" {
         // Only as much as belongs to it: what follows is data for `pipe`.
         first_of(&mut io::stdin().lock()).map_err(|error| unreadable("standard input", &error))?
@@ -23,12 +27,29 @@ pub(crate) fn read(to: &str) -> Result<LinkTarget, Failure> {
     } else {
         Zeroizing::new(to.to_owned())
     };
-    // The error does not repeat the text, which may hold a secret.
+    Ok(Secret::from(Zeroizing::new(text.trim().to_owned())))
+}
+
+/// A URI, link JSON or a hashname.
+///
+/// # Errors
+/// [`Failure::Usage`], which does not repeat the text: it may hold a secret.
+pub(crate) fn parse(text: &str) -> Result<LinkTarget, Failure> {
     text.parse().map_err(|error| {
         let hint =
             if text.contains("://") { "; put it in quotes, a shell takes & and # for its own" } else { "" };
         Failure::Usage(format!("TO: {error}{hint}"))
     })
+}
+
+/// Whom it names.
+pub(crate) fn hashname(target: &LinkTarget) -> Option<Hashname> {
+    match target {
+        LinkTarget::Hashname(hashname) => Some(*hashname),
+        LinkTarget::Info(info) => Some(info.hashname()),
+        LinkTarget::Uri(uri) => Some(uri.link().hashname()),
+        _ => None,
+    }
 }
 
 /// Whether its bearer is let in by the secret, so that it does not matter who we are.
@@ -79,6 +100,7 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
+    use crate::failure::Kind;
 
     #[test]
     fn only_the_first_line_is_taken() {
@@ -106,9 +128,10 @@ mod tests {
 
     #[test]
     fn nonsense_is_a_usage_error_that_does_not_repeat_it() {
-        for text in ["nonsense", "link://[", "{}", "@/no/such/file"] {
-            let error = read(text).unwrap_err();
-            assert_eq!(error.kind(), "usage");
+        let unreadable = read("@/no/such/file").unwrap_err();
+        let nonsense = ["nonsense", "link://[", "{}"].map(|text| parse(text).unwrap_err());
+        for error in nonsense.into_iter().chain([unreadable]) {
+            assert_eq!(error.kind(), Kind::Usage);
             assert!(error.to_string().starts_with("TO: "), "{error}");
         }
     }

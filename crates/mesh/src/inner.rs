@@ -31,8 +31,8 @@ pub(crate) struct Inner {
     pub(crate) streams: Option<Box<Streams>>,
     /// The streams of the last engine that has ended, while somebody may still read what had arrived.
     past: Option<Box<Streams>>,
-    /// Something that was ended here in order was not acknowledged when its engine ended.
-    lost: bool,
+    /// Engines that ended before everything that was ended here in order was acknowledged.
+    lost: u64,
     /// The link is no link of the endpoint any more, or the endpoint has stopped: nothing is sent from here on.
     stopped: bool,
     /// What the peer has said about itself in the handshake of the current session.
@@ -69,7 +69,7 @@ impl Inner {
             datagrams: DatagramTable::new(core.hashname() > peer),
             streams: None,
             past: None,
-            lost: false,
+            lost: 0,
             stopped: false,
             about: None,
             numbers: Numbers::default(),
@@ -115,7 +115,17 @@ impl Inner {
 
     /// Whether the peer has everything of the channels that were ended here.
     pub(crate) fn is_delivered(&self) -> bool {
-        !self.lost && self.streams.as_ref().is_none_or(|streams| streams.is_drained())
+        self.lost == 0 && self.is_drained()
+    }
+
+    /// The same for the engine there is now.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.streams.as_ref().is_none_or(|streams| streams.is_drained())
+    }
+
+    /// Engines that ended before everything was delivered.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The streams of one epoch.
@@ -363,7 +373,7 @@ impl Inner {
         if let Some(mut streams) = self.streams.take() {
             // What the engine has received counts: acknowledgements, and data that nobody has read yet.
             let _ = streams.events(outcome);
-            self.lost |= !streams.is_drained();
+            self.lost += u64::from(!streams.is_drained());
             self.numbers.ended(streams.number, now);
             streams.retire(outcome);
             self.past = streams.is_held().then_some(streams);

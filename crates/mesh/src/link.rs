@@ -130,6 +130,24 @@ impl Link {
         }
     }
 
+    /// Waits until the peer has everything of the channels that were ended here in order, and says whether it has. At most
+    /// `limit`; not, if the link's channels end before.
+    pub async fn drained(&self, limit: Duration) -> bool {
+        let lost = self.cell.look(|inner| inner.lost());
+        let drained = async {
+            let mut pause = Duration::from_millis(1);
+            loop {
+                let (now_lost, drained) = self.cell.look(|inner| (inner.lost(), inner.is_drained()));
+                if drained || now_lost != lost {
+                    return now_lost == lost;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+        };
+        tokio::time::timeout(limit, drained).await.unwrap_or(false)
+    }
+
     /// Ends the link: channels fail at both ends, and nobody dials until [`Link::connect`]. The peer stays a contact.
     pub fn close(&self) {
         self.cell.close(CloseReason::Closed);

@@ -66,9 +66,10 @@ pub use telemesh_keys::{KeyFileError, KeySet};
 pub use telemesh_mesh as mesh;
 pub use telemesh_mesh::{
     AskAboutStrangers, Claim, Closed, Contact, ContactError, ContactName, ContactsOnly, Discover, Discovered,
-    DiscoveredEvents, DownReason, Explain, Grant, Grants, IntoTarget, Invite, LINK_TIMEOUT, Link, LinkError,
-    LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing, OpenInvite, PathAddress,
-    PathStatus, PeerStore, PingError, Policy, Pong, Standing, State, StoreError, TooManyInvites, Verdict,
+    DiscoveredEvents, DownReason, EngineStats, Explain, Grant, Grants, IntoTarget, Invite, LINK_TIMEOUT,
+    Link, LinkError, LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing,
+    OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy, Pong, Standing, State,
+    StoreError, TooManyInvites, Verdict,
 };
 #[cfg(feature = "store")]
 pub use telemesh_store as store;

@@ -1,32 +1,38 @@
-//! One file per command.
+//! The commands that are more than one request.
 
 mod completions;
 mod config;
 mod demo;
-mod id;
 mod key;
 mod man;
-mod perf;
-mod ping;
-mod pipe;
-
-use std::time::Duration;
+mod stop;
+pub(crate) mod up;
 
 use crate::args::Command;
+use crate::asked;
 use crate::context::Context;
 use crate::failure::Failure;
-
-/// How long a command waits for a link unless it has an option for it.
-const LINK_LIMIT: Duration = Duration::from_secs(30);
+use crate::interrupt::Interrupts;
+use crate::request::Request;
 
 /// Runs a command to its end.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::run(context, &options).await,
-        Command::Id => id::run(context),
-        Command::Pipe(options) => pipe::run(context, options).await,
-        Command::Ping(options) => ping::run(context, options).await,
-        Command::Perf(options) => perf::run(context, options).await,
+        // With its interrupts it is run elsewhere.
+        Command::Up(options) => {
+            let mut interrupts = Interrupts::new().map_err(|error| Failure::Failed(error.to_string()))?;
+            up::run(context, &options, &mut interrupts).await
+        }
+        Command::Status => context.request(&Request::Status {}, &[]).await,
+        Command::Stop => stop::run(context).await,
+        Command::Id => context.request(&Request::Id {}, &[]).await,
+        Command::Pipe(options) => context.request(&asked::pipe(&options)?, &options.listen.listen).await,
+        Command::Ping(options) => context.request(&asked::ping(&options)?, &[]).await,
+        Command::Explain(options) => context.request(&asked::explain(&options)?, &[]).await,
+        Command::Perf(options) => {
+            context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
+        }
         Command::Key(options) => key::run(context, &options),
         Command::Config(options) => config::run(context, &options),
         Command::Completions { shell } => completions::run(shell),

@@ -73,7 +73,7 @@ fn an_endpoint_without_such_a_channel_refuses() {
     let last = crate::support::objects(&ended.stderr).pop().unwrap();
     assert_eq!(last["kind"], "refused");
     let ended = run(telemesh(&folder, "pipe").arg(invite(&ready))).with_code(4);
-    assert!(ended.stderr.contains("unknown channel type"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("nobody waits for a stream"), "{}", ended.stderr);
 }
 
 #[test]

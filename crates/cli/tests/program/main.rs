@@ -16,3 +16,4 @@ mod key;
 mod measuring;
 mod pipe;
 mod support;
+mod up;

@@ -75,6 +75,17 @@ impl Running {
         self.child.stdin.take().unwrap()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without a word, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     #[cfg(unix)]
     pub(crate) fn interrupt(&self) {
         let id = self.child.id().to_string();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use telemesh::{CreateError, IncomingStreams, KeySet, LinkInfo, MemoryStore, Mesh, StreamAcceptor as _};
 use zeroize::Zeroizing;
 
-use crate::commands::perf::protocol::{self, PERF};
+use crate::actions::perf::protocol::{self, PERF};
 use crate::failure::Failure;
 
 /// How long an address may still be taken by the endpoint that has died.

@@ -4,7 +4,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use telemesh::Link;
 
 use super::report::Outcome;
-use crate::commands::perf::measure;
+use crate::actions::perf::measure;
 
 const REQUESTS: u32 = 1_000;
 const AT_ONCE: usize = 16;

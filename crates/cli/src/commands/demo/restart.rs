@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::endpoint::Endpoint;
 use super::report::Outcome;
-use crate::commands::perf::measure;
+use crate::actions::perf::measure;
 
 /// In this time the link must be up again.
 const BACK_LIMIT: Duration = Duration::from_secs(5);

@@ -14,6 +14,7 @@ use crate::args::KeyRestore;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::home;
+use crate::lock::{self, Attempt};
 
 /// What the first line of a key file starts with, which is a backup too.
 const KEY_FILE: &[u8] = b"telemesh keys ";
@@ -35,13 +36,16 @@ pub(crate) fn run(context: &Context, options: &KeyRestore) -> Result<(), Failure
     let path = home::key_path(&context.global)?;
     make_folder(&folder).map_err(|error| failed("could not make", &folder, &error))?;
     // Held until the key is there, so that nothing starts with half of it.
-    let lock = home::lock(&folder).map_err(|error| failed("could not lock", &folder, &error))?;
-    if lock.is_none() {
-        return Err(Failure::Failed(format!(
-            "an endpoint is up in {}: end it with `telemesh stop` first",
-            folder.display()
-        )));
-    }
+    let _lock = match lock::take(&folder)? {
+        Attempt::Ours(lock) => lock,
+        Attempt::Held(id) => {
+            return Err(Failure::Failed(format!(
+                "an endpoint is up in {} ({}): end it with `telemesh stop` first",
+                folder.display(),
+                lock::holder(id)
+            )));
+        }
+    };
     let kept = match make_room(&path, &keys, options.replace)? {
         Room::Same => {
             context.output.line(format_args!("{} is the key of this home already", keys.hashname()))?;

@@ -75,7 +75,7 @@ pub(crate) async fn answer(incoming: Incoming) {
 async fn serve(mut channel: Channel, mode: Mode) -> io::Result<()> {
     match mode {
         Mode::Up => {
-            let count = read_to_end(&mut channel).await?;
+            let count = read_to_end(&mut channel, |_| ()).await?;
             channel.write_all(&count.to_be_bytes()).await?;
         }
         Mode::Down(size) => send(&mut channel, size, |_| ()).await?,
@@ -89,7 +89,7 @@ async fn serve(mut channel: Channel, mode: Mode) -> io::Result<()> {
 }
 
 /// Sends this many bytes; `sent` hears of each part.
-pub(crate) async fn send(channel: &mut Channel, size: u64, sent: impl Fn(u64)) -> io::Result<()> {
+pub(crate) async fn send(channel: &mut Channel, size: u64, mut sent: impl FnMut(u64)) -> io::Result<()> {
     let chunk = Bytes::from(vec![0xa5; CHUNK]);
     let mut left = size;
     while left > 0 {
@@ -102,14 +102,18 @@ pub(crate) async fn send(channel: &mut Channel, size: u64, sent: impl Fn(u64)) -
     Ok(())
 }
 
-/// Reads to the end and counts.
-pub(crate) async fn read_to_end(channel: &mut Channel) -> io::Result<u64> {
+/// Reads to the end and counts; `read` hears of each part.
+pub(crate) async fn read_to_end(channel: &mut Channel, mut read: impl FnMut(u64)) -> io::Result<u64> {
     let mut buffer = vec![0; CHUNK];
     let mut total = 0;
     loop {
         match channel.read(&mut buffer).await? {
             0 => return Ok(total),
-            count => total += u64::try_from(count).unwrap_or(0),
+            count => {
+                let count = u64::try_from(count).unwrap_or(0);
+                total += count;
+                read(count);
+            }
         }
     }
 }

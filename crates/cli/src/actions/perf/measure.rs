@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::protocol::{self, Mode};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::session::Session;
 
 /// Bytes of a small message: a request, or a key press.
 pub(crate) const SMALL: usize = 64;
@@ -20,6 +20,9 @@ const ROUND_TRIPS_LIMIT: Duration = Duration::from_secs(3);
 /// How long channels are opened, and how many at once: enough to keep both ends busy on a slow path too.
 const OPENS_TIME: Duration = Duration::from_secs(2);
 const OPENS_AT_ONCE: usize = 64;
+
+/// From one word about a transfer to the next.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 const MIB: u64 = 1 << 20;
 
@@ -60,26 +63,29 @@ pub(super) async fn round_trips(link: &Link) -> Result<RoundTrips, Failure> {
 }
 
 /// Sends `mib` MiB up and as many down through one stream each. The clock stops when the other end has read everything.
-pub(super) async fn throughput(output: &Output, link: &Link, mib: u64) -> Result<Throughput, Failure> {
+pub(super) async fn throughput(
+    progress: Option<&Session>,
+    link: &Link,
+    mib: u64,
+) -> Result<Throughput, Failure> {
     let size = mib.saturating_mul(MIB);
     let up = {
-        let bar = output.progress(Some(size)).with_message("up");
+        let mut progress = Progress::new(progress, "up", size);
         let started = Instant::now();
         let mut channel = open(link, Mode::Up).await?;
-        let sent = protocol::send(&mut channel, size, |count| bar.inc(count)).await;
+        let sent = protocol::send(&mut channel, size, |count| progress.more(count)).await;
         sent.map_err(|error| Failure::channel(&error))?;
         channel.finish().await.map_err(|error| Failure::channel(&error))?;
         let arrived = channel.read_u64().await.map_err(|error| Failure::channel(&error))?;
-        bar.finish_and_clear();
         complete(arrived, size)?;
         started.elapsed()
     };
     let down = {
-        let spinner = output.spinner("down");
+        let mut progress = Progress::new(progress, "down", size);
         let started = Instant::now();
         let mut channel = open(link, Mode::Down(size)).await?;
-        let arrived = protocol::read_to_end(&mut channel).await.map_err(|error| Failure::channel(&error))?;
-        spinner.finish_and_clear();
+        let arrived = protocol::read_to_end(&mut channel, |count| progress.more(count)).await;
+        let arrived = arrived.map_err(|error| Failure::channel(&error))?;
         complete(arrived, size)?;
         channel.finish().await.map_err(|error| Failure::channel(&error))?;
         started.elapsed()
@@ -90,6 +96,31 @@ pub(super) async fn throughput(output: &Output, link: &Link, mib: u64) -> Result
         down: speed(mib, down),
         both: speed(mib.saturating_mul(2), up + down),
     })
+}
+
+/// How far a transfer is, told ten times a second.
+#[derive(Debug)]
+struct Progress<'a> {
+    session: Option<&'a Session>,
+    what: &'static str,
+    size: u64,
+    done: u64,
+    told: Instant,
+}
+
+impl<'a> Progress<'a> {
+    fn new(session: Option<&'a Session>, what: &'static str, size: u64) -> Self {
+        Self { session, what, size, done: 0, told: Instant::now() }
+    }
+
+    fn more(&mut self, count: u64) {
+        let Some(session) = self.session else { return };
+        self.done = self.done.saturating_add(count);
+        if self.told.elapsed() >= PROGRESS_INTERVAL {
+            self.told = Instant::now();
+            session.progress(self.what, self.done, Some(self.size));
+        }
+    }
 }
 
 /// Opens channels for a while, each for one small message there and back, and gives how many that were per second.

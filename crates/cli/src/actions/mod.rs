@@ -1,0 +1,75 @@
+//! One file per request: what an endpoint does, and what it says meanwhile.
+
+mod explain;
+mod id;
+pub(crate) mod perf;
+mod ping;
+mod pipe;
+mod status;
+pub(crate) mod waiting;
+
+pub(crate) use id::of_keys as id_of;
+pub(crate) use status::not_up;
+
+use telemesh::{Link, State};
+
+use crate::endpoint::Endpoint;
+use crate::event::{Happened, UpDown};
+use crate::failure::Failure;
+use crate::request::Request;
+use crate::session::Session;
+
+/// Carries out a request to its end.
+///
+/// # Errors
+/// [`Failure`]: why it did not work.
+pub(crate) async fn carry_out(
+    endpoint: &Endpoint,
+    session: &Session,
+    request: Request,
+) -> Result<(), Failure> {
+    match request {
+        Request::Id {} => id::run(endpoint, session).await,
+        Request::Status {} => status::run(endpoint, session).await,
+        Request::Stop {} => status::stop(endpoint, session).await,
+        Request::Ping { to, count, timeout } => ping::run(endpoint, session, &to, count, timeout).await,
+        Request::Explain { to, timeout } => explain::run(endpoint, session, &to, timeout).await,
+        Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,
+        Request::Result { pipe } => endpoint.pipes().end(pipe).await,
+        Request::Perf { to, only, size_mib, invite, progress } => match to {
+            Some(to) => {
+                let progress = progress.then_some(session);
+                perf::measure(endpoint, session, &to, perf::Wanted { only, size_mib, progress }).await
+            }
+            None => perf::answer(endpoint, session, invite).await,
+        },
+    }
+}
+
+/// That a link is up, as an event.
+fn link_up(endpoint: &Endpoint, link: &Link) -> Happened {
+    Happened::Link {
+        hashname: link.hashname().to_string(),
+        name: endpoint.name_of(&link.hashname()),
+        state: UpDown::Up,
+        path: path(link),
+        reason: None,
+    }
+}
+
+/// The path in use.
+fn path(link: &Link) -> Option<String> {
+    link.path().map(|path| path.address.to_string())
+}
+
+/// The word for a state, and why it is not up.
+fn state(state: State) -> (&'static str, Option<String>) {
+    match state {
+        State::Up => ("up", None),
+        State::Down(reason) => ("down", Some(reason.to_string())),
+        State::Unresolved(telemesh::Missing::Key) => ("unresolved", Some("its key is not known".to_owned())),
+        State::Unresolved(telemesh::Missing::Path) => ("unresolved", Some("no path is known".to_owned())),
+        // A state of a later version of the library.
+        _ => ("down", None),
+    }
+}

@@ -1,0 +1,201 @@
+//! `telemesh up`: the endpoint of a home, for as long as nobody ends it.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use telemesh::{Invite, LinkEvent, LinkEvents, Network as _};
+use tokio::sync::{broadcast, oneshot};
+use tokio::task::JoinSet;
+
+use crate::actions::waiting;
+use crate::args::Up;
+use crate::config::Config;
+use crate::context::Context;
+#[cfg(unix)]
+use crate::control::server::Server;
+use crate::endpoint::hub::Decision;
+use crate::endpoint::{Endpoint, Start};
+use crate::event::{Event, Happened};
+use crate::failure::Failure;
+use crate::home::{self, Claim};
+use crate::interrupt::Interrupts;
+use crate::lock::HomeLock;
+use crate::output::Output;
+use crate::render::Renderer;
+use crate::running::Running;
+
+/// Events that may wait for whoever reads the output. What is more is left out: the endpoint does not wait for a reader.
+const UNREAD: usize = 256;
+
+/// How long the commands that are stopped, and those who have asked for the end, may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs the endpoint until a signal or `stop` ends it.
+pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interrupts) -> Result<(), Failure> {
+    let home = home::directory(&context.global)?;
+    let config = Config::of_endpoint(&context.global, options.config.as_deref())?;
+    context.log.configure(config.log.as_deref())?;
+    let lock = tokio::select! {
+        lock = claim(&home) => lock?,
+        () = interrupts.next() => return Err(Failure::Interrupted),
+    };
+    // Dropped before the lock: the socket is removed while the home is still ours.
+    #[cfg(unix)]
+    let server = Server::open(&home, &lock)?;
+    let endpoint = start(&home, options, &config).await?;
+    let (screen, shown) = Screen::start(context.output);
+    let mut connections = JoinSet::new();
+    let invite = match options.invite {
+        true => Some(endpoint.mesh().invite(Invite::once())?.to_secret_string().to_string()),
+        false => None,
+    };
+    screen.show(waiting::ready(&endpoint, invite));
+    #[cfg(unix)]
+    crate::notify::tell(crate::notify::READY);
+    #[cfg(not(unix))]
+    context
+        .output
+        .note("There is no control socket on this system: other commands do not see this endpoint.");
+    {
+        #[cfg(unix)]
+        let mut serving = pin!(server.run(&endpoint, &mut connections));
+        #[cfg(not(unix))]
+        let mut serving = pin!(std::future::pending::<()>());
+        tokio::select! {
+            () = &mut serving => {}
+            () = tell(&endpoint, &screen) => {}
+            () = interrupts.next() => {}
+        }
+    }
+    #[cfg(unix)]
+    crate::notify::tell(crate::notify::STOPPING);
+    let delivered = tokio::select! {
+        delivered = end(&endpoint, &mut connections) => delivered,
+        () = interrupts.next() => return Err(Failure::Interrupted),
+    };
+    screen.show(Happened::Closed { delivered });
+    drop(screen);
+    // A reader that has gone or does not read is no reason to stay.
+    let _ = tokio::time::timeout(FAREWELL, shown).await;
+    Ok(())
+}
+
+/// The home, if nobody else has it.
+async fn claim(home: &Path) -> Result<HomeLock, Failure> {
+    match home::claim(home).await? {
+        Claim::Ours(lock) => Ok(lock),
+        #[cfg(unix)]
+        Claim::Up(_) => {
+            let holder = crate::lock::holder_of(home);
+            Err(Failure::Failed(format!("an endpoint is up on {} already: {holder}", home.display())))
+        }
+    }
+}
+
+async fn start(home: &Path, options: &Up, config: &Config) -> Result<Endpoint, Failure> {
+    let listen = if options.listen.is_empty() { &config.listen } else { &options.listen };
+    Endpoint::start(Start {
+        keys: home::keys(home)?,
+        lock: None,
+        listen,
+        survive_down: config.survive_down,
+        running: Some(Running::default()),
+    })
+    .await
+}
+
+/// Says what happens, for as long as it is polled.
+async fn tell(endpoint: &Endpoint, screen: &Screen) {
+    let mut links = endpoint.mesh().link_events();
+    let mut channels = endpoint.hub().decisions();
+    loop {
+        tokio::select! {
+            event = next(&mut links) => tell_link(endpoint, screen, event),
+            decision = channels.recv() => tell_channel(endpoint, screen, decision),
+        }
+    }
+}
+
+async fn next(links: &mut LinkEvents) -> LinkEvent {
+    match links.next().await {
+        Some(event) => event,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell_link(endpoint: &Endpoint, screen: &Screen, event: LinkEvent) {
+    if let (LinkEvent::Up { peer } | LinkEvent::Down { peer, .. }, Some(running)) =
+        (&event, endpoint.running())
+    {
+        running.link_changed(*peer);
+        running.keep_links(|peer| endpoint.mesh().find(peer).is_some());
+    }
+    if let Some(event) = waiting::link_event(endpoint, event) {
+        screen.show(event);
+    }
+}
+
+fn tell_channel(
+    endpoint: &Endpoint,
+    screen: &Screen,
+    decision: Result<Decision, broadcast::error::RecvError>,
+) {
+    // Decisions that were missed are not worth a word.
+    let Ok(Decision { peer, channel_type, refused }) = decision else { return };
+    screen.show(Happened::Channel {
+        hashname: peer.to_string(),
+        name: endpoint.name_of(&peer),
+        r#type: channel_type.to_owned(),
+        accepted: refused.is_none(),
+        reason: refused.map(ToOwned::to_owned),
+    });
+}
+
+/// Ends the commands, then the endpoint, and tells those who have asked for that. Whether everything has arrived.
+async fn end(endpoint: &Endpoint, connections: &mut JoinSet<()>) -> bool {
+    if let Some(running) = endpoint.running() {
+        running.begin_stop();
+    }
+    // Those commands are cancelled at once; what they have sent is waited for below.
+    tokio::task::yield_now().await;
+    let delivered = endpoint.close().await;
+    if let Some(running) = endpoint.running() {
+        running.closed(delivered);
+    }
+    let told = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(FAREWELL, told).await.is_err() {
+        connections.abort_all();
+    }
+    delivered
+}
+
+/// Standard output, written by a thread: the endpoint waits for no reader.
+#[derive(Debug)]
+struct Screen {
+    events: SyncSender<Event>,
+}
+
+impl Screen {
+    /// Resolves once everything is shown.
+    fn start(output: Output) -> (Self, oneshot::Receiver<()>) {
+        let (events, receiver) = sync_channel::<Event>(UNREAD);
+        let (shown, all_shown) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            let mut renderer = Renderer::of_endpoint(output);
+            while let Ok(event) = receiver.recv() {
+                // The endpoint goes on when nobody reads any more.
+                let _ = renderer.show(&event, None);
+            }
+            drop(shown);
+        });
+        (Self { events }, all_shown)
+    }
+
+    fn show(&self, happened: Happened) {
+        let _ = self.events.try_send(Event::Happened(happened));
+    }
+}

@@ -1,0 +1,222 @@
+//! What an endpoint says: the JSON objects of `--json` and of the control socket, as types.
+//!
+//! Whoever carries out a request emits these; [`crate::render`] shows them to people. Each becomes one line with `"v":1` in
+//! front. `docs/CONTROL.md` lists the fields for everybody else.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use telemesh::LinkInfo;
+
+use crate::failure::{Failure, Kind};
+use crate::request::VERSION;
+
+/// See the module's page. Tried in this order when a line is read; what all of its fields are optional comes last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Event {
+    Happened(Happened),
+    Ping(Ping),
+    Explain(Explain),
+    Status(Status),
+    Id(Id),
+    Perf(Perf),
+}
+
+/// Something that happens while a command runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(crate) enum Happened {
+    /// The endpoint, or the command that waits, can be linked to.
+    Ready {
+        hashname: String,
+        uri: String,
+        /// With its secret: besides the answer to `invite`, this is the one place that shows it.
+        invite: Option<String>,
+        addresses: Vec<String>,
+    },
+    /// A link came up or went down.
+    Link {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        state: UpDown,
+        path: Option<String>,
+        reason: Option<String>,
+    },
+    /// Somebody opened a channel.
+    Channel {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        r#type: String,
+        accepted: bool,
+        reason: Option<String>,
+    },
+    /// A stream is open: from here on the connection carries its bytes.
+    Open { hashname: String, pipe: u64 },
+    /// How far something long is.
+    Progress { what: String, bytes: u64, total: Option<u64> },
+    /// The endpoint has ended.
+    Closed { delivered: bool },
+    /// The command has ended well.
+    Done,
+}
+
+/// The two states that change while somebody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UpDown {
+    Up,
+    Down,
+}
+
+/// One ping. `rtt_us` and `path` are null when it was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ping {
+    pub(crate) seq: u32,
+    pub(crate) hashname: String,
+    pub(crate) rtt_us: Option<u64>,
+    pub(crate) path: Option<String>,
+}
+
+/// What was tried to reach an endpoint, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Explain {
+    pub(crate) hashname: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// `up`, `down` or `unresolved`.
+    pub(crate) state: String,
+    /// Why it is not up.
+    pub(crate) reason: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) paths: Vec<ExplainPath>,
+    pub(crate) initiations_sent: u32,
+    pub(crate) attempts_failed: u32,
+    pub(crate) retry_in_s: Option<f64>,
+}
+
+/// One path of [`Explain`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExplainPath {
+    pub(crate) path: String,
+    /// `candidate`, `proving`, `proven`, `suspect` or `dead`.
+    pub(crate) state: String,
+    pub(crate) rtt_us: Option<u64>,
+    pub(crate) in_use: bool,
+    /// In a sentence: why it is used, or why not.
+    pub(crate) why: String,
+}
+
+/// The running endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) hashname: String,
+    pub(crate) process: u32,
+    pub(crate) uptime_s: u64,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) links: Vec<StatusLink>,
+    /// Packets that were dropped without an answer, by reason.
+    pub(crate) dropped: BTreeMap<String, u64>,
+    /// Commands that run at the moment, this one among them.
+    pub(crate) commands: usize,
+}
+
+/// One link of [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusLink {
+    pub(crate) hashname: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) rtt_us: Option<u64>,
+    /// How long it has been up, or down; null if it was never up.
+    pub(crate) since_s: Option<u64>,
+    /// Packets of reliable channels, each way, and how many were lost on the way out; since the link's streams began.
+    pub(crate) sent_packets: u64,
+    pub(crate) received_packets: u64,
+    pub(crate) lost_packets: u64,
+}
+
+/// Who we are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Id {
+    pub(crate) hashname: String,
+    pub(crate) uri: String,
+    pub(crate) link: LinkInfo,
+}
+
+/// How fast a link is. What was not measured is null.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Perf {
+    /// Both directions together, then each alone.
+    pub(crate) throughput_mib_s: Option<f64>,
+    pub(crate) up_mib_s: Option<f64>,
+    pub(crate) down_mib_s: Option<f64>,
+    pub(crate) rtt_p50_us: Option<f64>,
+    pub(crate) rtt_p99_us: Option<f64>,
+    pub(crate) opens_per_s: Option<f64>,
+    pub(crate) path: Option<String>,
+}
+
+/// A command that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErrorObject {
+    pub(crate) error: String,
+    pub(crate) kind: Kind,
+    /// The exit code that goes with the kind.
+    pub(crate) code: u8,
+}
+
+/// One line that an endpoint has sent.
+#[derive(Debug)]
+pub(crate) enum Line {
+    Event(Box<Event>),
+    /// An object that this version of the program does not know.
+    Unknown,
+    Failed(Failure),
+}
+
+impl Line {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// When it is no JSON object.
+    pub(crate) fn read(line: &str) -> Result<Self, Failure> {
+        let broken = |_| Failure::Failed("the endpoint has answered with something that is no JSON".into());
+        let mut value: Value = serde_json::from_str(line).map_err(broken)?;
+        if let Value::Object(object) = &mut value {
+            object.remove("v");
+            if object.contains_key("error") {
+                let error = ErrorObject::deserialize(value).map_err(broken)?;
+                return Ok(Self::Failed(Failure::from(error)));
+            }
+        }
+        Ok(Event::deserialize(value).map_or(Self::Unknown, |event| Self::Event(Box::new(event))))
+    }
+}
+
+/// One line of JSON, with the version in front and without its end.
+///
+/// # Errors
+/// Memory that cannot be written to, which does not happen.
+pub(crate) fn to_line(body: &impl Serialize) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Versioned<'a, T> {
+        v: u64,
+        #[serde(flatten)]
+        body: &'a T,
+    }
+    serde_json::to_string(&Versioned { v: VERSION, body })
+        .map_err(|error| Failure::Failed(format!("could not write JSON: {error}")))
+}
+
+/// Microseconds, for scripts.
+pub(crate) fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,313 @@
+//! Events for people, or as JSON lines for scripts.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use telemesh::Hashname;
+
+use crate::event::{Event, Explain, Happened, Id, Perf, Ping, Status, UpDown};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::request::Request;
+use crate::session::Events;
+
+/// Shows the events of one command.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    output: Output,
+    /// What to type at the other end of a command that waits.
+    counterpart: Option<&'static str>,
+    /// Turns until something happens.
+    spinner: Option<ProgressBar>,
+    /// The transfer that goes on.
+    bar: Option<(String, ProgressBar)>,
+    /// Pings sent, and the round trips of those that were answered.
+    pings: (u32, Vec<Duration>),
+}
+
+impl Renderer {
+    pub(crate) fn new(output: Output, request: &Request) -> Self {
+        let counterpart = match request {
+            Request::Pipe { to: None, .. } => Some("pipe"),
+            Request::Perf { to: None, .. } => Some("perf"),
+            _ => None,
+        };
+        let spinner = request.to().map(|_| output.spinner("linking"));
+        Self { output, counterpart, spinner, bar: None, pings: (0, Vec::new()) }
+    }
+
+    /// For the endpoint that stays up.
+    pub(crate) fn of_endpoint(output: Output) -> Self {
+        Self { output, counterpart: None, spinner: None, bar: None, pings: (0, Vec::new()) }
+    }
+
+    /// Shows what a session says, until it says nothing more.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) async fn run(&mut self, mut events: Events) -> Result<(), Failure> {
+        while let Some(item) = events.recv().await {
+            self.show(&item.event, None)?;
+            if let Some(written) = item.written {
+                // The command may be over already.
+                let _ = written.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows one event; `line` is the object if it came as one.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) fn show(&mut self, event: &Event, line: Option<&str>) -> Result<(), Failure> {
+        if let Some(spinner) = self.spinner.take() {
+            spinner.finish_and_clear();
+        }
+        if self.output.is_json() {
+            return match line {
+                Some(line) => self.output.raw_object(line),
+                None => self.output.object(event),
+            };
+        }
+        match event {
+            Event::Happened(happened) => self.happened(happened),
+            Event::Ping(ping) => self.ping(ping),
+            Event::Explain(explain) => self.explain(explain),
+            Event::Status(status) => self.status(status),
+            Event::Id(id) => self.id(id),
+            Event::Perf(perf) => self.perf(perf),
+        }
+    }
+
+    /// An object that this version of the program does not know.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) fn show_unknown(&self, line: &str) -> Result<(), Failure> {
+        if self.output.is_json() { self.output.raw_object(line) } else { Ok(()) }
+    }
+
+    /// The command has ended well.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) fn done(&mut self) -> Result<(), Failure> {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let (sent, answers) = &mut self.pings;
+        answers.sort_unstable();
+        if let (Some(least), Some(median), Some(most)) =
+            (answers.first(), answers.get(answers.len() / 2), answers.last())
+        {
+            self.output.note(format_args!(
+                "{} of {sent} answered; least {:.3} ms, median {:.3} ms, most {:.3} ms",
+                answers.len(),
+                ms(*least),
+                ms(*median),
+                ms(*most)
+            ));
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, happened: &Happened) -> Result<(), Failure> {
+        let output = &self.output;
+        match happened {
+            Happened::Ready { hashname, invite, addresses, .. } => match self.counterpart {
+                Some(command) => return self.waits(command, invite.as_deref()),
+                None => {
+                    output.line(format_args!("up as {hashname}"))?;
+                    for address in addresses {
+                        output.line(format_args!("listening at {address}"))?;
+                    }
+                    if let Some(invite) = invite {
+                        output.line(format_args!("telemesh accept '{invite}'"))?;
+                    }
+                }
+            },
+            Happened::Link { hashname, name, state: UpDown::Up, path, .. } => {
+                let path = path.as_deref().unwrap_or("an unknown path");
+                output.note(format_args!("linked with {} over {path}", who(hashname, name.as_deref())));
+            }
+            Happened::Link { hashname, name, state: UpDown::Down, reason, .. } => {
+                let reason = reason.as_deref().unwrap_or("for an unknown reason");
+                output.note(format_args!("{} is gone: {reason}", who(hashname, name.as_deref())));
+            }
+            Happened::Channel { hashname, name, r#type, accepted, reason } => {
+                let who = who(hashname, name.as_deref());
+                let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let did = if *accepted { "opened" } else { "was refused" };
+                output.note(format_args!("{who} {did} a channel of type {type}{reason}"));
+            }
+            Happened::Progress { what, bytes, total } => self.progress(what, *bytes, *total),
+            Happened::Closed { delivered: true } => output.note("ended"),
+            Happened::Closed { delivered: false } => {
+                output.note("ended; not everything that was sent has been confirmed");
+            }
+            Happened::Open { .. } | Happened::Done => {}
+        }
+        Ok(())
+    }
+
+    fn waits(&self, command: &str, invite: Option<&str>) -> Result<(), Failure> {
+        let output = &self.output;
+        let Some(invite) = invite else {
+            output.note("Waiting for one of your contacts. With --invite somebody else may come, too.");
+            return Ok(());
+        };
+        output.note(
+            "Waiting. Type this at the other end; whoever has the link may connect as long as this runs:",
+        );
+        output.note("");
+        output.line(format_args!("telemesh {command} '{invite}'"))?;
+        output.note("");
+        Ok(())
+    }
+
+    fn progress(&mut self, what: &str, bytes: u64, total: Option<u64>) {
+        let bar = match self.bar.take() {
+            Some((shown, bar)) if shown == what => bar,
+            before => {
+                if let Some((_, bar)) = before {
+                    bar.finish_and_clear();
+                }
+                self.output.progress(total).with_message(crate::output::printable(what))
+            }
+        };
+        bar.set_position(bytes);
+        self.bar = Some((what.to_owned(), bar));
+    }
+
+    fn ping(&mut self, ping: &Ping) -> Result<(), Failure> {
+        self.pings.0 += 1;
+        let who = who(&ping.hashname, None);
+        let Some(rtt) = ping.rtt_us else { return self.output.line(format_args!("{who}: no answer")) };
+        let rtt = Duration::from_micros(rtt);
+        self.pings.1.push(rtt);
+        let path = ping.path.as_deref().unwrap_or("an unknown path");
+        self.output.line(format_args!("{who} over {path}: {:.3} ms", ms(rtt)))
+    }
+
+    fn explain(&self, explain: &Explain) -> Result<(), Failure> {
+        let output = &self.output;
+        let reason = explain.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        output.line(format_args!(
+            "{} is {}{reason}",
+            who(&explain.hashname, explain.name.as_deref()),
+            explain.state
+        ))?;
+        for path in &explain.paths {
+            let mark = if path.in_use { '*' } else { ' ' };
+            let rtt = path.rtt_us.map(|rtt| format!(", {:.3} ms", ms(Duration::from_micros(rtt))));
+            let rtt = rtt.unwrap_or_default();
+            output.line(format_args!("{mark} {:40} {}{rtt}: {}", path.path, path.state, path.why))?;
+        }
+        if explain.paths.is_empty() {
+            output.line("  no path is known")?;
+        }
+        if explain.attempts_failed > 0 {
+            output.line(format_args!("  {} attempts had no answer", explain.attempts_failed))?;
+        }
+        Ok(())
+    }
+
+    fn status(&self, status: &Status) -> Result<(), Failure> {
+        let output = &self.output;
+        output.line(format_args!("hashname   {}", status.hashname))?;
+        output.line(format_args!("up         {}, process {}", span(status.uptime_s), status.process))?;
+        for address in &status.addresses {
+            output.line(format_args!("listening  {address}"))?;
+        }
+        let dropped: u64 = status.dropped.values().sum();
+        output.line(format_args!("dropped    {dropped} packets without an answer"))?;
+        for (reason, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
+            output.line(format_args!("           {count} {reason}"))?;
+        }
+        if status.links.is_empty() {
+            return output.line("links      none");
+        }
+        output.line("links")?;
+        for link in &status.links {
+            let who = who(&link.hashname, link.name.as_deref());
+            let since = link.since_s.map(|since| format!(" for {}", span(since))).unwrap_or_default();
+            let detail = match (&link.path, &link.reason) {
+                (Some(path), None) => {
+                    let rtt = link.rtt_us.map(|rtt| format!(", {:.3} ms", ms(Duration::from_micros(rtt))));
+                    format!(" over {path}{}", rtt.unwrap_or_default())
+                }
+                (_, Some(reason)) => format!(": {reason}"),
+                (None, None) => String::new(),
+            };
+            output.line(format_args!(
+                "  {who:16} {}{since}{detail}; {} packets out, {} in",
+                link.state, link.sent_packets, link.received_packets
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn id(&self, id: &Id) -> Result<(), Failure> {
+        self.output.line(format_args!("hashname  {}", id.hashname))?;
+        self.output.line(format_args!("uri       {}", id.uri))?;
+        self.output.line(format_args!("link      {}", id.link.to_json()))
+    }
+
+    fn perf(&mut self, perf: &Perf) -> Result<(), Failure> {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let output = &self.output;
+        if let (Some(median), Some(slow)) = (perf.rtt_p50_us, perf.rtt_p99_us) {
+            output.line(format_args!(
+                "round trip  {median:.0} µs median, {slow:.0} µs at the 99th percentile"
+            ))?;
+        }
+        if let (Some(both), Some(up), Some(down)) = (perf.throughput_mib_s, perf.up_mib_s, perf.down_mib_s) {
+            output.line(format_args!("throughput  {both:.0} MiB/s: {up:.0} up, {down:.0} down"))?;
+        }
+        if let Some(rate) = perf.opens_per_s {
+            output.line(format_args!("opens       {rate:.0} channels per second"))?;
+        }
+        output.line(format_args!("path        {}", perf.path.as_deref().unwrap_or("none")))
+    }
+}
+
+/// Whom people know under this name, or under the beginning of this hashname.
+fn who(hashname: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => name.to_owned(),
+        None => hashname
+            .parse::<Hashname>()
+            .map_or_else(|_| hashname.to_owned(), |hashname| hashname.short().to_string()),
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// A time in its two largest units.
+fn span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_their_two_largest_units() {
+        assert_eq!(
+            [0, 59, 61, 3_700, 90_000].map(span),
+            ["0 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! What an endpoint can be asked to do: one line of JSON, whoever asks.
+//!
+//! The program makes a request out of what was typed. It is carried out by an endpoint in this process, or sent through the
+//! control socket to the one that is up; `docs/CONTROL.md` describes the lines for everybody else.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::secret::Secret;
+
+/// The version of requests, events and errors.
+pub(crate) const VERSION: u64 = 1;
+
+/// How long a command waits for a link unless it is told otherwise.
+pub(crate) const LINK_LIMIT: Duration = Duration::from_secs(30);
+
+/// A day: whoever types more has forgotten the unit.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// See the module's page. `to` is a contact's name, a URI, link JSON or a hashname.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Who we are.
+    Id {},
+    /// Links, paths, traffic.
+    Status {},
+    /// Ends the endpoint in order.
+    Stop {},
+    /// Round trips over the link.
+    Ping {
+        to: Secret,
+        #[serde(default = "ping_count")]
+        count: u32,
+        #[serde(default = "link_limit", rename = "timeout_s", with = "seconds")]
+        timeout: Duration,
+    },
+    /// Which paths were tried, and what came of each.
+    Explain {
+        to: Secret,
+        #[serde(default = "link_limit", rename = "timeout_s", with = "seconds")]
+        timeout: Duration,
+    },
+    /// Joins what follows on the connection to a stream; without `to`, to the next one that somebody opens.
+    Pipe {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Secret>,
+        /// Makes an invite that lasts as long as the command waits.
+        #[serde(default, skip_serializing_if = "is_false")]
+        invite: bool,
+    },
+    /// What became of a pipe whose connection has carried bytes.
+    Result { pipe: u64 },
+    /// Measures a link; without `to`, answers those who measure.
+    Perf {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Secret>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<Measure>,
+        #[serde(default = "perf_size")]
+        size_mib: u64,
+        /// As in `pipe`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        invite: bool,
+        /// Also says how far it is.
+        #[serde(default, skip_serializing_if = "is_false")]
+        progress: bool,
+    },
+}
+
+/// What `perf` can measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Measure {
+    /// MiB per second through one stream, each way
+    Throughput,
+    /// Round trips of 64 bytes
+    Rtt,
+    /// Channels opened, used for 64 bytes there and back, and closed, per second
+    Opens,
+}
+
+impl Request {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], in words that do not repeat the line: there may be a secret in it.
+    pub(crate) fn from_line(line: &[u8]) -> Result<Self, Failure> {
+        let value = serde_json::from_slice(line).map_err(|_| usage("not one JSON object on one line"))?;
+        let Value::Object(mut object) = value else { return Err(usage("not a JSON object")) };
+        match object.remove("v") {
+            Some(version) if version == VERSION => {}
+            Some(_) => return Err(usage("this endpoint speaks \"v\":1")),
+            None => return Err(usage("\"v\":1 is missing")),
+        }
+        let request = Value::Object(object);
+        Self::deserialize(request).map_err(|error| usage(&error.to_string()))?.checked()
+    }
+
+    /// The line for this request, with its end.
+    ///
+    /// # Errors
+    /// Memory that cannot be written to, which does not happen.
+    pub(crate) fn to_line(&self) -> Result<Zeroizing<String>, Failure> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            v: u64,
+            #[serde(flatten)]
+            request: &'a Request,
+        }
+        let line = serde_json::to_string(&Line { v: VERSION, request: self })
+            .map_err(|error| Failure::Failed(format!("could not write JSON: {error}")))?;
+        Ok(Zeroizing::new(line + "\n"))
+    }
+
+    /// The same limits as on the command line.
+    fn checked(self) -> Result<Self, Failure> {
+        match &self {
+            Self::Ping { count: 0, .. } => Err(usage("`count` is at least 1")),
+            Self::Perf { size_mib, .. } if !(1..=MAX_MIB).contains(size_mib) => {
+                Err(usage("`size_mib` is from 1 to 1048576"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Whether its output is data, beside which words go to standard error.
+    pub(crate) fn is_data(&self) -> bool {
+        matches!(self, Self::Pipe { .. })
+    }
+
+    /// The other end, if it has one.
+    pub(crate) fn to(&self) -> Option<&Secret> {
+        match self {
+            Self::Ping { to, .. } | Self::Explain { to, .. } => Some(to),
+            Self::Pipe { to, .. } | Self::Perf { to, .. } => to.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether only an endpoint that is up can carry it out.
+    pub(crate) fn needs_running(&self) -> bool {
+        matches!(self, Self::Status {} | Self::Stop {} | Self::Result { .. })
+    }
+
+    /// Whether it waits for somebody else to come.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Pipe { to: None, .. } | Self::Perf { to: None, .. })
+    }
+}
+
+/// A tebibyte: as many MiB fit in any counter here.
+pub(crate) const MAX_MIB: u64 = 1 << 20;
+
+fn usage(reason: &str) -> Failure {
+    Failure::Usage(format!("not a request: {reason}"))
+}
+
+fn ping_count() -> u32 {
+    4
+}
+
+fn perf_size() -> u64 {
+    256
+}
+
+fn link_limit() -> Duration {
+    LINK_LIMIT
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A time as a number of seconds, with fractions.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let time = Duration::try_from_secs_f64(f64::deserialize(deserializer)?).ok();
+        time.filter(|time| !time.is_zero() && *time <= super::MAX_TIMEOUT)
+            .ok_or_else(|| D::Error::custom("a time is more than 0 and at most 86400 seconds"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+
+    fn kind(line: &str) -> String {
+        Request::from_line(line.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        let request = Request::Perf {
+            to: Some(Secret::from("bob".to_owned())),
+            only: Some(Measure::Rtt),
+            size_mib: 8,
+            invite: false,
+            progress: true,
+        };
+        let line = request.to_line().unwrap();
+        assert!(line.starts_with(r#"{"v":1,"command":"perf","#) && line.ends_with("}\n"), "{}", *line);
+        assert_eq!(Request::from_line(line.as_bytes()).unwrap(), request);
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_on_the_command_line() {
+        let read = Request::from_line(br#"{"v":1,"command":"ping","to":"bob"}"#).unwrap();
+        let to = Secret::from("bob".to_owned());
+        assert_eq!(read, Request::Ping { to, count: 4, timeout: LINK_LIMIT });
+    }
+
+    #[test]
+    fn anything_else_is_refused_in_words_that_do_not_repeat_it() {
+        for line in [
+            "",
+            "\0",
+            "[]",
+            "{",
+            r#""ping""#,
+            r#"{"command":"status"}"#,
+            r#"{"v":2,"command":"status"}"#,
+            r#"{"v":"1","command":"status"}"#,
+            r#"{"v":1}"#,
+            r#"{"v":1,"command":"dance"}"#,
+            r#"{"v":1,"command":"status","extra":1}"#,
+            r#"{"v":1,"command":"ping"}"#,
+            r#"{"v":1,"command":"ping","to":"bob","cuont":1}"#,
+            r#"{"v":1,"command":"ping","to":"bob","count":0}"#,
+            r#"{"v":1,"command":"ping","to":"bob","count":-1}"#,
+            r#"{"v":1,"command":"ping","to":"bob","timeout_s":0}"#,
+            r#"{"v":1,"command":"ping","to":"bob","timeout_s":1e300}"#,
+            r#"{"v":1,"command":"perf","size_mib":0}"#,
+            r#"{"v":1,"command":"perf","size_mib":1048577}"#,
+            r#"{"v":1,"command":"status"}{"v":1,"command":"status"}"#,
+        ] {
+            let failure = Request::from_line(line.as_bytes()).unwrap_err();
+            assert_eq!(failure.kind(), Kind::Usage, "{line}");
+        }
+        assert!(!kind(r##"{"v":1,"command":"ping","to":["link://a#secret"]}"##).contains("secret"));
+        assert!(kind(r#"{"v":1,"command":"ping","to":"bob","cuont":1}"#).contains("cuont"));
+    }
+}
