@@ -1,6 +1,6 @@
 //! What a link's owner can see of it: its state, and why a dial failed.
 
-use telemesh_channel::ChannelError;
+use telemesh_channel::{ChannelError, Fault};
 use telemesh_link::{DownReason, Explain, State};
 
 /// The state of a link, as its watchers see it. Only the latest counts.
@@ -48,6 +48,25 @@ pub enum LinkError {
     /// The store could not be read.
     #[error("what is known about the peer could not be read: {0}")]
     Store(#[from] std::io::Error),
+}
+
+impl LinkError {
+    /// Whose fault it is; `None` if the link was closed here.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Target(_)
+            | Self::Ourselves
+            | Self::Keys(_)
+            | Self::TooMany(_)
+            | Self::NoIntroducer(_)
+            | Self::Store(_) => Some(Fault::Ours),
+            Self::TimedOut(_) => Some(Fault::Network),
+            Self::Closed(DownReason::Closed(_)) => None,
+            Self::Closed(DownReason::ClosedByPeer(_) | DownReason::NoSharedCipherSet) => Some(Fault::Peer),
+            Self::Closed(_) => Some(Fault::Network),
+        }
+    }
 }
 
 /// What channels fail with when a link goes down for this reason.

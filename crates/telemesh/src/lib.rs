@@ -42,6 +42,10 @@
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
 //!
+//! # When something fails
+//!
+//! Every operation has an error of its own, and its `fault` says whose it is: [`Fault::Ours`], the peer's, or the network's.
+//!
 //! # Parts
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
@@ -56,7 +60,7 @@ pub use identity::{KeysError, generate_keys, load_or_create_keys};
 
 pub use telemesh_channel as channel;
 pub use telemesh_channel::{
-    Acceptor, Channel, ChannelError, Datagrams, HandleError, Handler, Incoming, LinkEvent, LinkEvents,
+    Acceptor, Channel, ChannelError, Datagrams, Fault, HandleError, Handler, Incoming, LinkEvent, LinkEvents,
     Network, Open, OpenError, Opener, Refusal, RefusalCode,
 };
 pub use telemesh_engine::Config as EngineConfig;
