@@ -11,7 +11,10 @@ use rand::rngs::StdRng;
 use telemesh_engine::{Config, ENGINE_VERSION, Engine, Seed};
 use telemesh_hashname::Hashname;
 use telemesh_keys::KeySet;
-use telemesh_link::{Event, Identity, Link, LinkConfig, Peer, Received, State};
+use telemesh_link::{
+    DATA_HEADER_SIZE, Event, Identity, Link, LinkConfig, PacketKind, Peer, Received, State, TAG_SIZE,
+    classify,
+};
 use telemesh_mesh::{LinkInfo, WallClock};
 use telemesh_transport::{ReceiveBatch, Transmit, Transport};
 use telemesh_wire::{Frame, PathAddress};
@@ -34,6 +37,16 @@ pub struct Bare {
     events: Vec<Event>,
     messages: Vec<Vec<u8>>,
     foreign: usize,
+    heard: Vec<Heard>,
+}
+
+/// A packet that came over the link, opened.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// When.
+    pub at: Instant,
+    /// What was in it: engine packets too, and padding.
+    pub plaintext: Vec<u8>,
 }
 
 #[allow(clippy::expect_used, clippy::panic, reason = "a test whose hostile endpoint does not work is wrong")]
@@ -51,6 +64,7 @@ impl Bare {
             events: Vec::new(),
             messages: Vec::new(),
             foreign: 0,
+            heard: Vec::new(),
         }
     }
 
@@ -146,6 +160,11 @@ impl Bare {
         std::mem::take(&mut self.foreign)
     }
 
+    /// All packets that have come over the link since this was asked last.
+    pub fn take_heard(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard)
+    }
+
     /// What the link has said.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
@@ -182,7 +201,15 @@ impl Bare {
 
     fn receive(&mut self, source: PathAddress, mut packet: BytesMut) {
         let Some(link) = &mut self.link else { return };
-        match link.handle_packet(now(), source, &mut packet) {
+        let is_data = classify(&packet) == Ok(PacketKind::Data);
+        let received = link.handle_packet(now(), source, &mut packet);
+        if is_data && received.is_ok() {
+            // It was decrypted in place, between header and tag.
+            let plaintext =
+                packet.get(DATA_HEADER_SIZE..packet.len() - TAG_SIZE).unwrap_or_default().to_vec();
+            self.heard.push(Heard { at: Instant::now(), plaintext });
+        }
+        match received {
             Ok(Received::Engine(range)) => {
                 packet.truncate(range.end);
                 packet.advance(range.start);

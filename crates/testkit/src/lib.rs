@@ -22,7 +22,7 @@ mod transfer;
 mod transport;
 mod world;
 
-pub use bare::Bare;
+pub use bare::{Bare, Heard};
 pub use clock::SkewedClock;
 pub use node::Node;
 pub use transfer::{TRANSFER, Tally, serve, transfer};
