@@ -1,8 +1,9 @@
 //! The crypto session that passes bytes through: the link has already authenticated and encrypted.
 //!
-//! Two things need care. *Key updates happen* (RFC 9001, section 6), and a `decrypt` that always
-//! succeeds would take a late packet for another update; so each packet carries one byte of tag, the
-//! generation of its keys, and a wrong one fails to decrypt. And *transport parameters* of the other
+//! Three things need care. *Key updates happen* (RFC 9001, section 6), and a `decrypt` that always
+//! succeeds would take a late packet for another update. *Packet numbers are cut short* (section 17.1 of
+//! RFC 9000), and it would take a very late packet for a later one. So each packet carries one byte of
+//! tag that says both, and a wrong one fails to decrypt, as it would in QUIC. And *transport parameters* of the other
 //! half are made up locally, so they must be what the real other side honours whatever its own
 //! configuration: [`fixed_parameters`] replaces the windows by the protocol's constants.
 
@@ -20,7 +21,7 @@ use ring::hmac;
 
 use crate::config::{INITIAL_LINK_WINDOW, INITIAL_STREAM_WINDOW};
 
-/// Bytes behind each packet: the generation of its keys.
+/// Bytes behind each packet: see [`Generation::mark`].
 const TAG: usize = 1;
 
 /// Starts pass-through sessions for either side.
@@ -219,18 +220,30 @@ impl HeaderKey for ClearHeader {
     }
 }
 
-/// Marks packets with the generation of their keys instead of sealing them.
+/// Marks packets with the generation of their keys and with their number, instead of sealing them.
 struct Generation(u8);
 
+impl Generation {
+    /// Two bits of the generation, then six of the packet's number, the ones above its lowest byte.
+    ///
+    /// A number that is written in one byte can be read wrong by multiples of 256. The link's replay window lets no
+    /// packet through that is late by more than 8,192, so the bits above are always the same then. A number that is
+    /// written in two bytes is read wrong only when the packet is later still. Of key updates there is one per side.
+    fn mark(&self, packet: u64) -> u8 {
+        let [_, above, ..] = packet.to_le_bytes();
+        self.0 << 6 | above & 0x3f
+    }
+}
+
 impl PacketKey for Generation {
-    fn encrypt(&self, _packet: u64, buf: &mut [u8], _header_len: usize) {
+    fn encrypt(&self, packet: u64, buf: &mut [u8], _header_len: usize) {
         if let Some(tag) = buf.last_mut() {
-            *tag = self.0;
+            *tag = self.mark(packet);
         }
     }
 
-    fn decrypt(&self, _packet: u64, _header: &[u8], payload: &mut BytesMut) -> Result<(), CryptoError> {
-        if payload.last() != Some(&self.0) {
+    fn decrypt(&self, packet: u64, _header: &[u8], payload: &mut BytesMut) -> Result<(), CryptoError> {
+        if payload.last() != Some(&self.mark(packet)) {
             return Err(CryptoError);
         }
         payload.truncate(payload.len() - TAG);
