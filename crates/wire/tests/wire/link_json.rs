@@ -22,6 +22,16 @@ fn parse(json: &str) -> Result<LinkInfo, LinkInfoError> {
 }
 
 #[test]
+fn large_numbers_in_a_path_of_an_unknown_type_do_not_change_when_it_is_handed_on() {
+    // Found by fuzzing: read without care, this number is another one after a few times.
+    let path = r#"{"cost":4242888880000011662322688380341811,"type":"new"}"#;
+    let info = parse(&format!(r#"{{"hashname":"{}","paths":[{path}]}}"#, hashname())).unwrap();
+    let handed_on = parse(&info.to_json()).unwrap();
+    assert_eq!(handed_on, info);
+    assert_eq!(handed_on.to_json(), info.to_json());
+}
+
+#[test]
 fn all_keys_give_the_hashname() {
     let json =
         format!(r#"{{"keys":{{"21":"{}","11":"{}"}}}}"#, key(CipherSetId::CS21), key(CipherSetId::CS11));
