@@ -3,6 +3,8 @@
 //! Types of applications have names like `org.example.counter`. A handler is an async function that gets each channel that a
 //! peer opens; it accepts or refuses it. Run it with `cargo run -p telemesh --example custom_channel`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
