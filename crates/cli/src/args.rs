@@ -65,6 +65,12 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
+    /// Look for what can go wrong on this machine, and say what to do about it
+    Doctor {
+        /// The configuration file [default: telemesh.toml in the home folder]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Keep the key of the home folder elsewhere, or bring it back
     #[command(subcommand)]
     Key(KeyCommand),

@@ -21,7 +21,7 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(5);
 const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// The key file's name in the home folder.
-const KEY: &str = "key";
+pub(crate) const KEY: &str = "key";
 
 /// The keys of a home folder. They, and the folder, are made if they are missing: hold its lock then.
 pub(crate) fn keys(home: &Path) -> Result<KeySet, Failure> {

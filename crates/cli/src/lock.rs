@@ -4,13 +4,13 @@
 //! The process id in the file is for people who wonder who holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use crate::failure::Failure;
 
 /// The lock file's name in the home folder.
-const NAME: &str = "lock";
+pub(crate) const NAME: &str = "lock";
 
 /// More than a process id has.
 const MAX_ID: u64 = 32;
@@ -60,6 +60,23 @@ pub(crate) fn take(home: &Path) -> Result<Attempt, Failure> {
     }
 }
 
+/// Whether somebody holds the lock of a home folder. Makes and writes nothing.
+///
+/// # Errors
+/// A file that cannot be opened or locked.
+pub(crate) fn is_held(home: &Path) -> io::Result<bool> {
+    let file = match File::open(home.join(NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    // A shared lock, given back at once: it tells no more than the other kind and is in nobody's way but a writer's.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The holder of a lock, in words.
 pub(crate) fn holder(id: Option<u32>) -> String {
     id.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
@@ -79,10 +96,13 @@ mod tests {
     #[test]
     fn only_one_has_it_and_the_others_hear_who() {
         let home = tempfile::tempdir().unwrap();
+        assert!(!is_held(home.path()).unwrap());
         let Attempt::Ours(lock) = take(home.path()).unwrap() else { panic!("nobody has it") };
         let Attempt::Held(holder) = take(home.path()).unwrap() else { panic!("somebody has it") };
         assert_eq!(holder, Some(std::process::id()));
+        assert!(is_held(home.path()).unwrap());
         drop(lock);
+        assert!(!is_held(home.path()).unwrap());
         assert!(matches!(take(home.path()).unwrap(), Attempt::Ours(_)));
     }
 

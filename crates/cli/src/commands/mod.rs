@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod key;
 mod man;
 mod stop;
@@ -33,6 +34,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Perf(options) => {
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }
+        Command::Doctor { config } => doctor::run(context, config.as_deref()).await,
         Command::Key(options) => key::run(context, &options),
         Command::Config(options) => config::run(context, &options),
         Command::Completions { shell } => completions::run(shell),

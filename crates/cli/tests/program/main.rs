@@ -10,6 +10,7 @@
 mod config;
 mod demo;
 mod describing;
+mod doctor;
 mod errors;
 mod identity;
 mod key;

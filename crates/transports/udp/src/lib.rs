@@ -24,6 +24,7 @@ mod socket;
 mod transport;
 mod waker;
 
+pub use socket::KERNEL_BUFFER;
 pub use transport::UdpTransport;
 
 // The README's code compiles and runs with the doc tests.

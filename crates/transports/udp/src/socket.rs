@@ -20,7 +20,7 @@ use crate::{
 /// Kernel buffer asked for in each direction, in bytes. A burst at full speed has to wait somewhere while the receiver
 /// decrypts the batch before it; 4 MiB are a few milliseconds of it. The kernel grants less where an administrator's limit
 /// (`net.core.rmem_max`) is lower.
-const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+pub const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 
 /// After so many datagrams without segmentation offload it is tried again. One refusal (a path over a device that cannot,
 /// a route that became narrower) ends offload for the whole socket, although the next network may have it.
