@@ -16,8 +16,9 @@ use telemesh_wire::CloseReason;
 use tokio::sync::watch;
 
 use crate::cell::LinkCell;
+use crate::clock;
 use crate::datagrams::MeshDatagrams;
-use crate::inner::Pong;
+use crate::inner::{Inner, Pong};
 use crate::metrics::Traffic;
 use crate::raw_stream::MeshStream;
 use crate::state::{LinkError, LinkState, may_come_back};
@@ -133,19 +134,29 @@ impl Link {
     /// Waits until the peer has everything of the channels that were ended here in order, and says whether it has. At most
     /// `limit`; not, if the link's channels end before.
     pub async fn drained(&self, limit: Duration) -> bool {
+        self.wait_for(limit, |inner| inner.is_drained()).await
+    }
+
+    /// As [`drained`](Self::drained), and until the peer knows that we have what it has sent. While channels are in use that
+    /// may not be before the limit.
+    pub async fn settled(&self, limit: Duration) -> bool {
+        self.wait_for(limit, |inner| inner.is_settled(clock::now())).await
+    }
+
+    async fn wait_for(&self, limit: Duration, reached: impl Fn(&mut Inner) -> bool) -> bool {
         let lost = self.cell.look(|inner| inner.lost());
-        let drained = async {
+        let wait = async {
             let mut pause = Duration::from_millis(1);
             loop {
-                let (now_lost, drained) = self.cell.look(|inner| (inner.lost(), inner.is_drained()));
-                if drained || now_lost != lost {
+                let (now_lost, reached) = self.cell.look(|inner| (inner.lost(), reached(inner)));
+                if reached || now_lost != lost {
                     return now_lost == lost;
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(50));
             }
         };
-        tokio::time::timeout(limit, drained).await.unwrap_or(false)
+        tokio::time::timeout(limit, wait).await.unwrap_or(false)
     }
 
     /// Ends the link: channels fail at both ends, and nobody dials until [`Link::connect`]. The peer stays a contact.

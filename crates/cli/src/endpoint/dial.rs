@@ -4,7 +4,7 @@
 //! those who are to stay.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use telemesh::wire::Host;
@@ -14,6 +14,9 @@ use super::Endpoint;
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::target;
+
+/// How long a guest's link may take to be done with what was said on it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Peers that are trusted only while commands use them, with the number of those commands.
 #[derive(Debug, Default)]
@@ -34,21 +37,57 @@ struct Guest {
     guests: Arc<Guests>,
     mesh: Mesh,
     peer: Hashname,
+    /// The endpoint ends with its command, and lets go of all guests then.
+    last: bool,
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut guests = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.guests.leave(&self.peer) || self.last {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (guests, mesh, peer) = (self.guests.clone(), self.mesh.clone(), self.peer);
+        runtime.spawn(async move {
+            if let Some(link) = mesh.find(&peer) {
+                // In order, so that the other end gets what it waits for, and does not take it for a matter of trust.
+                link.settled(SETTLE_LIMIT).await;
+            }
+            guests.forget(&mesh, &peer);
+        });
+    }
+}
+
+impl Guests {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hashname, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A command needs the peer no more. Whether it was the last one.
+    fn leave(&self, peer: &Hashname) -> bool {
         // Whoever has become a contact in the meantime is no guest any more.
-        let Some(commands) = guests.get_mut(&self.peer) else { return };
+        let mut guests = self.lock();
+        let Some(commands) = guests.get_mut(peer) else { return false };
         *commands = commands.saturating_sub(1);
-        if *commands == 0 {
-            guests.remove(&self.peer);
-            if let Some(link) = self.mesh.find(&self.peer) {
-                // In order, so that the other end does not take it for a matter of trust.
+        *commands == 0
+    }
+
+    /// Trusts a guest no more, unless somebody needs it again.
+    fn forget(&self, mesh: &Mesh, peer: &Hashname) {
+        let mut guests = self.lock();
+        if guests.get(peer) == Some(&0) {
+            guests.remove(peer);
+            if let Some(link) = mesh.find(peer) {
                 link.close();
             }
-            self.mesh.forget(&self.peer);
+            mesh.forget(peer);
+        }
+    }
+
+    /// The endpoint has ended, and with it every command.
+    pub(super) fn forget_all(&self, mesh: &Mesh) {
+        for (peer, _) in self.lock().drain() {
+            mesh.forget(&peer);
         }
     }
 }
@@ -65,12 +104,13 @@ impl Endpoint {
         let peer =
             target::hashname(&to).ok_or_else(|| Failure::Usage("TO: not a form that is known".into()))?;
         let (link, guest) = {
-            let mut guests = self.guests().0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut guests = self.guests().lock();
             let known = self.mesh().find(&peer).is_some();
             let link = self.mesh().add_contact(to)?;
             let guest = (!known || guests.contains_key(&peer)).then(|| {
                 *guests.entry(peer).or_default() += 1;
-                Guest { guests: self.guests().clone(), mesh: self.mesh().clone(), peer }
+                let last = self.running().is_none();
+                Guest { guests: self.guests().clone(), mesh: self.mesh().clone(), peer, last }
             });
             (link, guest)
         };

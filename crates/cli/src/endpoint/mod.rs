@@ -127,7 +127,9 @@ impl Endpoint {
 
     /// Ends the endpoint in order. Whether everything that was sent has arrived.
     pub(crate) async fn close(&self) -> bool {
-        self.mesh().close().await.delivered
+        let delivered = self.mesh().close().await.delivered;
+        self.guests().forget_all(self.mesh());
+        delivered
     }
 }
 
