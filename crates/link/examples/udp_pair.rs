@@ -12,7 +12,9 @@ use rand::rngs::SysRng;
 use rand::{Rng as _, rand_core::UnwrapErr};
 use telemesh_hashname::PublicKeys;
 use telemesh_keys::KeySet;
-use telemesh_link::{Event, Gate, Identity, Link, LinkConfig, PacketKind, Peer, Received, classify};
+use telemesh_link::{
+    Admission, Event, Gate, GateConfig, Identity, Link, LinkConfig, PacketKind, Peer, Received, classify,
+};
 use telemesh_wire::PathAddress;
 
 /// How long an endpoint of this example goes on before it takes the test for failed.
@@ -35,8 +37,10 @@ impl Endpoint {
         let mut seed = [0; 32];
         UnwrapErr(SysRng).fill_bytes(&mut seed);
         let peer = Peer { keys: Some(peer.clone()), ..Peer::new(peer.hashname()?) };
-        let gate = Gate::new(Arc::clone(&identity));
-        let link = Link::new(identity, peer, 0, LinkConfig::default(), seed, clock().0)?;
+        let (now, config) = (clock().0, LinkConfig::default());
+        let gate = Gate::new(Arc::clone(&identity), GateConfig::new(config.tags.clone()), seed, now);
+        UnwrapErr(SysRng).fill_bytes(&mut seed);
+        let link = Link::new(identity, peer, 0, config, seed, now)?;
         Ok(Self { socket, gate, link })
     }
 
@@ -101,7 +105,10 @@ impl Endpoint {
         let (now, wall) = clock();
         let from = PathAddress::Udp(from).canonical();
         if classify(packet) == Ok(PacketKind::Initiation) {
-            let request = self.gate.handle_initiation(now, from, packet).ok()?;
+            // Cookies come only from a gate that was made public.
+            let Admission::Request(request) = self.gate.handle_initiation(now, from, packet).ok()? else {
+                return None;
+            };
             // This is the trust decision: our one peer may come in, for anybody else there is silence.
             if request.claim().hashname == self.link.hashname() {
                 request.accept(&mut self.link, now, wall).ok()?;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use telemesh_wire::PathAddress;
 
+use crate::rate::TokenBucket;
+
 /// Probes to unproven candidates of one destination prefix that may go out at once.
 pub const PROBE_BURST: u32 = 30;
 /// One more is allowed after this: ten a second.
@@ -74,29 +76,6 @@ impl Prefix {
                 Self::V6([a, b, c, d, e, f])
             }
         })
-    }
-}
-
-/// Allows a burst, and then one per interval. Holds one instant: when the bucket will be full again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TokenBucket {
-    full_at: Option<Instant>,
-}
-
-impl TokenBucket {
-    /// Takes one, if there is one.
-    pub(crate) fn take(&mut self, now: Instant, burst: u32, interval: Duration) -> bool {
-        let from = self.full_at.filter(|&full_at| full_at > now).unwrap_or(now);
-        let full_at = from + interval;
-        if full_at.saturating_duration_since(now) > interval * burst {
-            return false;
-        }
-        self.full_at = Some(full_at);
-        true
-    }
-
-    fn is_full(&self, now: Instant) -> bool {
-        self.full_at.is_none_or(|full_at| full_at <= now)
     }
 }
 

@@ -29,13 +29,21 @@ drop_reasons! {
     Reserved => "reserved bytes are not zero",
     /// The packet type is unknown, or not one for whom it was given to.
     UnknownType => "unknown packet type",
-    /// A cookie or circuit packet, which this version does not handle.
+    /// A circuit packet, which this version does not handle.
     Unsupported => "packet type not supported",
     /// The cipher set is none of ours.
     CipherSet => "cipher set is none of ours",
     /// mac1 is wrong: the sender does not know our public key, or not what the handshake is about.
     Mac1 => "wrong mac1",
-    /// The Noise message or the packet does not authenticate.
+    /// The return id is known and mac2 is wrong, or the tag is another peer's.
+    ReturnTag => "wrong mac2 for a known return id",
+    /// Strangers have initiated so often that no more of it is read.
+    Overload => "too many initiations by strangers",
+    /// One address has initiated more often than its share, while there is load.
+    AddressLimit => "too many initiations from one address",
+    /// There is load, the sender has not proven its address, and there is no cookie left to give.
+    Unproven => "address not proven under load",
+    /// The Noise message, the cookie or the packet does not authenticate.
     Authentication => "not authentic",
     /// A decrypted message does not parse.
     Malformed => "malformed message",

@@ -44,13 +44,16 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod aead;
 mod budget;
+mod cookie;
 mod counters;
 mod fragment;
 mod gate;
 mod identity;
 mod invite;
+mod lineage;
 mod link;
 mod mac;
 mod noise;
@@ -59,29 +62,37 @@ mod path;
 mod paths;
 mod payload;
 mod random;
+mod rate;
 mod record;
 mod replay;
 mod session;
 mod sessions;
 mod state;
+mod tag_table;
+mod tags;
 mod timers;
 
 #[cfg(test)]
 mod tests;
 
+pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS};
 pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget};
+pub use cookie::{COOKIE_SECRET_LIFE, COOKIES};
 pub use counters::{DropCounters, DropReason};
-pub use gate::{Claim, Gate, Request};
+pub use gate::{Admission, Claim, Gate, GateConfig, PER_TAG, Request};
 pub use identity::{Identity, NoUsableKey};
 pub use invite::{INVITE_PROOF_SIZE, check_invite, prove_invite};
 pub use link::{Batch, DEFAULT_MAX_DATAGRAM, Link, LinkConfig, LinkError, MessageError, Peer, Received};
 pub use packet::{
-    DATA_HEADER_SIZE, DATA_MAX_SIZE, DATA_MIN_SIZE, DATA_OVERHEAD, GENERATION_BITS, HANDSHAKE_SIZE,
-    MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, classify, receiver_index, slot_of,
+    COOKIE_SIZE, DATA_HEADER_SIZE, DATA_MAX_SIZE, DATA_MIN_SIZE, DATA_OVERHEAD, GENERATION_BITS,
+    HANDSHAKE_SIZE, MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, classify, receiver_index, slot_of,
 };
 pub use path::{PathOrigin, PathState, PathStatus};
+pub use rate::Rate;
 pub use record::{PeerRecord, RecordError};
 pub use replay::REPLAY_WINDOW;
 pub use session::About;
 pub use state::{DownReason, Event, Explain, Missing, PingId, State};
+pub use tag_table::TagTable;
+pub use tags::ReturnTags;
 pub use timers::MAX_CANDIDATES;

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{AeadKeys, Cipher};
 use crate::identity::Identity;
+use crate::tags::SessionTags;
 
 const LINK_LABEL: &[u8] = b"telemesh link v1";
 const RENEW_LABEL: &[u8] = b"telemesh renew v1";
@@ -140,7 +141,12 @@ impl Handshake {
     }
 
     /// The keys of the session, when both messages have been exchanged.
-    pub(crate) fn into_keys(mut self) -> Result<AeadKeys, NoiseError> {
+    pub(crate) fn into_keys(self) -> Result<AeadKeys, NoiseError> {
+        self.into_keys_and_tags().map(|(keys, _)| keys)
+    }
+
+    /// The keys of the session, and the return tags that it leaves.
+    pub(crate) fn into_keys_and_tags(mut self) -> Result<(AeadKeys, SessionTags), NoiseError> {
         if !self.state.is_handshake_finished() {
             return Err(NoiseError);
         }
@@ -148,7 +154,8 @@ impl Handshake {
         let (first, second) = self.state.dangerously_get_raw_split();
         let (first, second) = (Zeroizing::new(first), Zeroizing::new(second));
         let (seal, open) = if self.initiator { (&first, &second) } else { (&second, &first) };
-        AeadKeys::new(cipher, seal, open).map_err(|_| NoiseError)
+        let keys = AeadKeys::new(cipher, seal, open).map_err(|_| NoiseError)?;
+        Ok((keys, SessionTags::derive(&first, &second, self.initiator)))
     }
 }
 

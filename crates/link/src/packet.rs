@@ -12,8 +12,8 @@
 //! | 5 | 4 | sender index: where the initiator wants the response |
 //! | 9 | 1,151 | Noise message 1: ephemeral 32, encrypted static key 48, encrypted payload 1,055 + 16 |
 //! | 1,160 | 16 | mac1 over everything before it |
-//! | 1,176 | 8 | return id, zero |
-//! | 1,184 | 16 | mac2, zero |
+//! | 1,176 | 8 | return id: that of a return tag, or zero |
+//! | 1,184 | 16 | mac2 over everything before it, under the tag's key or a cookie; zero when there is neither |
 //!
 //! Response (type 2), exactly 1,200 bytes, so that it is never larger than what it answers and proves that the path
 //! carries this size both ways:
@@ -26,10 +26,11 @@
 //! | 9 | 4 | receiver index: the sender index of the initiation |
 //! | 13 | 1,147 | Noise message 2: ephemeral 32, encrypted payload 1,099 + 16 |
 //! | 1,160 | 16 | mac1 over everything before it, under the key that the initiation's `Hello` named |
-//! | 1,176 | 24 | return id and mac2, zero |
+//! | 1,176 | 24 | zero, not read |
 //!
-//! Both payloads are a 2-byte length, that many bytes of message, and zeros up to the full size. Return id and mac2 are
-//! not read yet: a value in them that nobody here knows is ignored.
+//! Both payloads are a 2-byte length, that many bytes of message, and zeros up to the full size.
+//!
+//! Cookie (type 3), exactly 64 bytes: see [`crate::cookie`].
 //!
 //! Data (type 4), 32 to 65,507 bytes; the 16 bytes of header are the associated data of the AEAD:
 //!
@@ -51,6 +52,8 @@ use telemesh_hashname::CipherSetId;
 /// The largest size that every path has to carry (the engine never goes lower either), so that a handshake that went
 /// through proves the path.
 pub const HANDSHAKE_SIZE: usize = 1_200;
+/// Size of a cookie packet in bytes: far smaller than the initiation that it answers.
+pub const COOKIE_SIZE: usize = 4 + 4 + COOKIE_NONCE_SIZE + MAC_SIZE + TAG_SIZE;
 /// Bytes in front of the ciphertext of a data packet; they are its associated data.
 pub const DATA_HEADER_SIZE: usize = 16;
 /// Bytes of authentication tag at the end of a data packet.
@@ -75,10 +78,14 @@ pub(crate) const PAYLOAD_1_SIZE: usize = NOISE_1_SIZE - NOISE_1_OVERHEAD;
 /// Payload of message 2, padding and length field included.
 pub(crate) const PAYLOAD_2_SIZE: usize = NOISE_2_SIZE - NOISE_2_OVERHEAD;
 
-/// Bytes of mac1.
-pub(crate) const MAC1_SIZE: usize = 16;
-/// mac1, return id (8) and mac2 (16) end both handshake packets, so mac1 is at the same place in both.
-const MAC1_OFFSET: usize = HANDSHAKE_SIZE - MAC1_SIZE - 8 - 16;
+/// Bytes of the nonce in a cookie packet.
+pub(crate) const COOKIE_NONCE_SIZE: usize = 24;
+/// Bytes of mac1, of mac2 and of a cookie.
+pub(crate) const MAC_SIZE: usize = 16;
+/// mac1, return id (8) and mac2 end both handshake packets, so mac1 is at the same place in both.
+const MAC1_OFFSET: usize = RETURN_ID_OFFSET - MAC_SIZE;
+const RETURN_ID_OFFSET: usize = MAC2_OFFSET - 8;
+const MAC2_OFFSET: usize = HANDSHAKE_SIZE - MAC_SIZE;
 const INITIATION_NOISE_OFFSET: usize = 9;
 const RESPONSE_NOISE_OFFSET: usize = 13;
 
@@ -100,7 +107,7 @@ pub enum PacketError {
     /// The type byte is one that is not in use.
     #[error("unknown packet type")]
     UnknownType,
-    /// A type of the protocol that this version does not handle: cookie or circuit.
+    /// A type of the protocol that this version does not handle: circuit.
     #[error("packet type not supported")]
     Unsupported,
 }
@@ -113,6 +120,8 @@ pub enum PacketKind {
     Initiation,
     /// Type 2: goes to the link whose slot is in [`receiver_index`].
     Response,
+    /// Type 3: goes to the link whose slot is in [`receiver_index`].
+    Cookie,
     /// Type 4: goes to the link whose slot is in [`receiver_index`].
     Data,
 }
@@ -127,15 +136,16 @@ pub fn classify(packet: &[u8]) -> Result<PacketKind, PacketError> {
         [1..=5, a, b, c, ..] if (a | b | c) != 0 => return Err(PacketError::Reserved),
         [1, ..] => (PacketKind::Initiation, HANDSHAKE_SIZE..=HANDSHAKE_SIZE),
         [2, ..] => (PacketKind::Response, HANDSHAKE_SIZE..=HANDSHAKE_SIZE),
+        [3, ..] => (PacketKind::Cookie, COOKIE_SIZE..=COOKIE_SIZE),
         [4, ..] => (PacketKind::Data, DATA_MIN_SIZE..=DATA_MAX_SIZE),
-        [3 | 5, _, _, _, ..] => return Err(PacketError::Unsupported),
+        [5, _, _, _, ..] => return Err(PacketError::Unsupported),
         [] | [1..=5, ..] => return Err(PacketError::Size),
         _ => return Err(PacketError::UnknownType),
     };
     if sizes.contains(&packet.len()) { Ok(kind) } else { Err(PacketError::Size) }
 }
 
-/// The receiver index of a response or a data packet; `None` for every other packet.
+/// The receiver index of a response, a cookie or a data packet; `None` for every other packet.
 ///
 /// Its slot, [`slot_of`], says which link the packet is for; nothing has been authenticated yet.
 #[must_use]
@@ -143,7 +153,7 @@ pub fn receiver_index(packet: &[u8]) -> Option<u32> {
     match classify(packet).ok()? {
         PacketKind::Initiation => None,
         PacketKind::Response => read_u32(packet, 9),
-        PacketKind::Data => read_u32(packet, 4),
+        PacketKind::Cookie | PacketKind::Data => read_u32(packet, 4),
     }
 }
 
@@ -164,7 +174,12 @@ pub(crate) struct Initiation<'a> {
     pub(crate) noise: &'a [u8],
     /// What mac1 covers.
     pub(crate) covered: &'a [u8],
-    pub(crate) mac1: &'a [u8; MAC1_SIZE],
+    pub(crate) mac1: &'a [u8; MAC_SIZE],
+    /// Zero when it names no return tag.
+    pub(crate) return_id: u64,
+    /// What mac2 covers.
+    pub(crate) covered_by_mac2: &'a [u8],
+    pub(crate) mac2: &'a [u8; MAC_SIZE],
 }
 
 impl<'a> Initiation<'a> {
@@ -182,6 +197,9 @@ impl<'a> Initiation<'a> {
             noise: packet.get(INITIATION_NOISE_OFFSET..MAC1_OFFSET)?,
             covered: packet.get(..MAC1_OFFSET)?,
             mac1: packet.get(MAC1_OFFSET..)?.first_chunk()?,
+            return_id: u64::from_le_bytes(*packet.get(RETURN_ID_OFFSET..)?.first_chunk()?),
+            covered_by_mac2: packet.get(..MAC2_OFFSET)?,
+            mac2: packet.get(MAC2_OFFSET..)?.first_chunk()?,
         })
     }
 
@@ -203,7 +221,7 @@ pub(crate) struct Response<'a> {
     pub(crate) receiver_index: u32,
     pub(crate) noise: &'a [u8],
     pub(crate) covered: &'a [u8],
-    pub(crate) mac1: &'a [u8; MAC1_SIZE],
+    pub(crate) mac1: &'a [u8; MAC_SIZE],
 }
 
 impl<'a> Response<'a> {
@@ -243,9 +261,54 @@ impl<'a> Response<'a> {
 }
 
 /// The bytes of a handshake packet that its mac1 covers, and the place of mac1.
-pub(crate) fn split_mac1(packet: &mut [u8]) -> Option<(&[u8], &mut [u8; MAC1_SIZE])> {
+pub(crate) fn split_mac1(packet: &mut [u8]) -> Option<(&[u8], &mut [u8; MAC_SIZE])> {
     let (covered, rest) = packet.split_at_mut_checked(MAC1_OFFSET)?;
     Some((covered, rest.first_chunk_mut()?))
+}
+
+/// The bytes of an initiation that its mac2 covers, with this return id written into them, and the place of mac2.
+pub(crate) fn split_mac2(packet: &mut [u8], return_id: u64) -> Option<(&[u8], &mut [u8; MAC_SIZE])> {
+    *packet.get_mut(RETURN_ID_OFFSET..)?.first_chunk_mut()? = return_id.to_le_bytes();
+    let (covered, rest) = packet.split_at_mut_checked(MAC2_OFFSET)?;
+    Some((covered, rest.first_chunk_mut()?))
+}
+
+/// A cookie packet whose size and reserved bytes are right, and nothing else is known of it.
+pub(crate) struct Cookie<'a> {
+    pub(crate) receiver_index: u32,
+    pub(crate) nonce: &'a [u8; COOKIE_NONCE_SIZE],
+    /// The cookie, encrypted, and the tag.
+    pub(crate) sealed: &'a [u8; MAC_SIZE + TAG_SIZE],
+}
+
+impl<'a> Cookie<'a> {
+    pub(crate) fn parse(packet: &'a [u8]) -> Result<Self, PacketError> {
+        if classify(packet)? != PacketKind::Cookie {
+            return Err(PacketError::UnknownType);
+        }
+        Self::split(packet).ok_or(PacketError::Size)
+    }
+
+    fn split(packet: &'a [u8]) -> Option<Self> {
+        let (nonce, sealed) = packet.get(8..)?.split_first_chunk()?;
+        Some(Self { receiver_index: read_u32(packet, 4)?, nonce, sealed: sealed.try_into().ok()? })
+    }
+
+    /// Writes a cookie packet.
+    pub(crate) fn write(
+        receiver_index: u32,
+        nonce: &[u8; COOKIE_NONCE_SIZE],
+        encrypted: &[u8; MAC_SIZE],
+        tag: &[u8; TAG_SIZE],
+    ) -> Box<[u8]> {
+        let mut packet = Vec::with_capacity(COOKIE_SIZE);
+        packet.extend_from_slice(&[3, 0, 0, 0]);
+        packet.extend_from_slice(&receiver_index.to_le_bytes());
+        packet.extend_from_slice(nonce);
+        packet.extend_from_slice(encrypted);
+        packet.extend_from_slice(tag);
+        packet.into_boxed_slice()
+    }
 }
 
 /// A data packet taken apart, so that its payload can be decrypted in place.

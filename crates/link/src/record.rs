@@ -1,22 +1,24 @@
-//! What an endpoint remembers about a peer's handshakes across restarts: the highest `at`s sent and answered; and
-//! its form as bytes.
+//! What an endpoint remembers about a peer's handshakes across restarts: the highest `at`s sent and answered, and the
+//! return tags; and its form as bytes.
 
 use zeroize::Zeroizing;
 
+use crate::tags::{MAX_ACCEPTED_TAGS, ReturnTag, ReturnTags, TAG_BYTES};
 use crate::timers::AT_LEAP_LIMIT;
 
 /// How many values below the highest answered `at` are still told apart.
 const WINDOW: u64 = 64;
 /// First byte of the byte form.
 const VERSION: u8 = 1;
-/// Bytes of the byte form without secrets.
+/// Bytes of the byte form in front of the tags.
 const HEAD_BYTES: usize = 1 + 3 * 8 + 2;
 
-/// The part of a peer's state that has to survive a restart. Store it where only this endpoint can read it.
+/// The part of a peer's state that has to survive a restart. Store it where only this endpoint can read it: the tags are
+/// secrets, if small ones (they save their owner the line that strangers stand in).
 ///
 /// `at` is the number in an initiation that makes replays recognisable: microseconds since 1970 as far as the sender's
 /// clock allows, and always higher than in any initiation that it sent to this peer before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerRecord {
     /// The highest `at` that we sent to the peer.
@@ -25,6 +27,8 @@ pub struct PeerRecord {
     pub highest_at: u64,
     /// Bit `i` is set when `highest_at - 1 - i` was answered too.
     pub answered_below: u64,
+    /// By which the two endpoints know each other again.
+    pub tags: ReturnTags,
 }
 
 /// Bytes are not a [`PeerRecord`].
@@ -46,15 +50,22 @@ impl PeerRecord {
     /// |---|---|
     /// | 1 | version: 1 |
     /// | 8, 8, 8 | `sent_at`, `highest_at`, `answered_below` |
-    /// | 1, 1 | number of secrets of two kinds that follow: none yet |
+    /// | 1 | number of tags that we show, 0 or 1 |
+    /// | 1 | number of tags that we accept, 0 to 9 |
+    /// | 40 each | the tags in this order: id 8, key 32 |
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD_BYTES));
+        let ReturnTags { present, accepted } = &self.tags;
+        let tags = || present.iter().chain(accepted.iter().take(MAX_ACCEPTED_TAGS));
+        // With its whole capacity from the start, so that growing leaves no copy of a key behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD_BYTES + TAG_BYTES * tags().count()));
         bytes.push(VERSION);
         for number in [self.sent_at, self.highest_at, self.answered_below] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(&[0, 0]);
+        bytes.push(u8::from(present.is_some()));
+        bytes.push(u8::try_from(accepted.len().min(MAX_ACCEPTED_TAGS)).unwrap_or_default());
+        tags().for_each(|tag| tag.write_to(&mut bytes));
         bytes
     }
 
@@ -75,11 +86,19 @@ impl PeerRecord {
         let (sent_at, bytes) = bytes.split_first_chunk()?;
         let (highest_at, bytes) = bytes.split_first_chunk()?;
         let (answered_below, bytes) = bytes.split_first_chunk()?;
-        let [0, 0] = bytes else { return None };
+        let (&[present @ (0 | 1), accepted], bytes) = bytes.split_first_chunk()? else { return None };
+        let (tags, rest) = bytes.as_chunks::<TAG_BYTES>();
+        let (present, accepted) = (usize::from(present), usize::from(accepted));
+        if !rest.is_empty() || accepted > MAX_ACCEPTED_TAGS || tags.len() != present + accepted {
+            return None;
+        }
+        let mut tags: Vec<_> = tags.iter().map(ReturnTag::from_bytes).collect::<Option<_>>()?;
+        let accepted = tags.split_off(present);
         Some(Self {
             sent_at: u64::from_le_bytes(*sent_at),
             highest_at: u64::from_le_bytes(*highest_at),
             answered_below: u64::from_le_bytes(*answered_below),
+            tags: ReturnTags { present: tags.pop(), accepted },
         })
     }
 

@@ -7,6 +7,7 @@ use telemesh_hashname::CipherSetId;
 
 use crate::aead::{AeadKeys, Cipher};
 use crate::counters::DropReason;
+use crate::lineage::Lineage;
 use crate::packet::{DATA_HEADER_SIZE, DataMut, data_header};
 use crate::replay::{ReplayError, ReplayWindow};
 use crate::timers::{
@@ -41,6 +42,7 @@ pub(crate) struct SessionIds {
 pub(crate) struct Session {
     pub(crate) ids: SessionIds,
     pub(crate) about: About,
+    pub(crate) lineage: Lineage,
     pub(crate) created: Instant,
     /// Added to the time of renewal.
     jitter: Duration,
@@ -61,6 +63,7 @@ impl Session {
     pub(crate) fn new(
         ids: SessionIds,
         about: About,
+        lineage: Lineage,
         keys: AeadKeys,
         now: Instant,
         jitter: Duration,
@@ -68,6 +71,7 @@ impl Session {
         Box::new(Self {
             ids,
             about,
+            lineage,
             created: now,
             jitter,
             used_since: None,

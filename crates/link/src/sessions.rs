@@ -7,7 +7,7 @@ use telemesh_wire::{Credential, PathAddress};
 use crate::counters::DropReason;
 use crate::packet::DataMut;
 use crate::session::Session;
-use crate::timers::{CROSSED_WITHIN, GO_BACK_AFTER, MAX_UNCONFIRMED, PREVIOUS_KEPT, UNCONFIRMED_KEPT};
+use crate::timers::{GO_BACK_AFTER, GO_BACK_HIGHER_AFTER, MAX_UNCONFIRMED, PREVIOUS_KEPT, UNCONFIRMED_KEPT};
 
 /// A session that we answered, and under which nothing was received yet. Nothing is sent under it either.
 pub(crate) struct Unconfirmed {
@@ -37,6 +37,17 @@ pub(crate) enum Opened {
     Previous,
     /// At this place among the unconfirmed ones.
     Unconfirmed(usize),
+}
+
+/// What became of a session that both ends have now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Installed {
+    /// Packets go out under it.
+    Current,
+    /// Another one is preferred; it opens packets.
+    Beside,
+    /// It is forgotten: the peer's process that made it is gone.
+    Outdated,
 }
 
 #[derive(Default)]
@@ -113,42 +124,51 @@ impl Sessions {
         (place < self.unconfirmed.len()).then(|| self.unconfirmed.remove(place))
     }
 
-    /// Makes a session the current one, unless it crossed with a preferred one; both keep opening packets.
+    /// Makes a session the current one, unless that is to be preferred (see [`Lineage::replaces`]); both keep opening
+    /// packets.
     ///
-    /// `we_are_higher` says whose handshake wins when two crossed: that of the higher hashname, which both ends know.
-    pub(crate) fn install(&mut self, now: Instant, new: Box<Session>, we_are_higher: bool) {
+    /// [`Lineage::replaces`]: crate::lineage::Lineage::replaces
+    pub(crate) fn install(&mut self, now: Instant, new: Box<Session>, we_are_higher: bool) -> Installed {
         let Some(old) = self.current.take() else {
             self.current = Some(new);
             self.changed = Some(now);
-            return;
+            return Installed::Current;
         };
         if old.about.incarnation != new.about.incarnation {
-            // The old process is gone; whatever still comes under its keys is not from our peer as it is now.
+            // One of the two processes is gone, and so is whatever still comes under its keys.
+            let outdated = new.lineage.is_older(&old.lineage);
+            self.current = Some(if outdated { old } else { new });
+            if outdated {
+                return Installed::Outdated;
+            }
             self.previous = None;
-            self.current = Some(new);
             self.changed = Some(now);
-            return;
+            return Installed::Current;
         }
-        let apart = new.created.max(old.created).saturating_duration_since(new.created.min(old.created));
-        let crossed = apart < CROSSED_WITHIN && old.ids.started_by_us != new.ids.started_by_us;
-        if crossed && old.ids.started_by_us == we_are_higher {
-            self.current = Some(old);
-            self.previous = Some(new);
-        } else {
+        if new.lineage.replaces(&old.lineage, we_are_higher) {
             self.previous = Some(old);
             self.current = Some(new);
             self.changed = Some(now);
+            return Installed::Current;
         }
+        self.current = Some(old);
+        self.previous = Some(new);
+        Installed::Beside
     }
 
     /// The peer was heard under the previous session. If it has not been under the current one for a while, it does not
-    /// have that one (it closed, or prefers otherwise): follow it.
-    pub(crate) fn heard_previous(&mut self, now: Instant) {
+    /// have that one (it closed, or prefers otherwise): follow it. Returns whether the two have changed places.
+    ///
+    /// The lower hashname follows sooner, so that two ends that each use what the other has left do not pass each other.
+    pub(crate) fn heard_previous(&mut self, now: Instant, we_are_higher: bool) -> bool {
+        let wait = if we_are_higher { GO_BACK_HIGHER_AFTER } else { GO_BACK_AFTER };
         let quiet_since = self.current.as_ref().and_then(|session| session.heard).max(self.changed);
-        if quiet_since.is_none_or(|since| now >= since + GO_BACK_AFTER) {
+        let follow = quiet_since.is_none_or(|since| now >= since + wait);
+        if follow {
             std::mem::swap(&mut self.current, &mut self.previous);
             self.changed = Some(now);
         }
+        follow
     }
 
     /// Forgets sessions whose time is over. Returns true when the current one was among them.

@@ -31,6 +31,8 @@ pub(crate) const ACCEPT_INTERVAL: Duration = Duration::from_millis(100);
 /// How far `at` leaps in the last two copies of an attempt, in microseconds: a day, then a year. So an endpoint whose
 /// store or clock went back is accepted again without anybody's help.
 pub(crate) const AT_LEAPS: [u64; 2] = [86_400_000_000, 366 * 86_400_000_000];
+/// A cookie of the peer's is shown for this long: as long as the secret behind it lasts.
+pub(crate) const COOKIE_KEPT: Duration = Duration::from_secs(120);
 /// `at` does not leap once it is this far ahead of the clock: two centuries, in microseconds. Without a bound a peer
 /// that stays away for years would use up the numbers.
 pub(crate) const AT_LEAP_LIMIT: u64 = 200 * 366 * 86_400_000_000;
@@ -90,12 +92,16 @@ pub(crate) const PACKET_LIMIT: u64 = 1 << 60;
 pub(crate) const PREVIOUS_KEPT: Duration = Duration::from_secs(30);
 /// A session that we answered and the peer never used is forgotten after this.
 pub(crate) const UNCONFIRMED_KEPT: Duration = ATTEMPT_LIMIT;
-/// Sessions that we answered and the peer has not used yet; the oldest goes first.
-pub(crate) const MAX_UNCONFIRMED: usize = 4;
-/// Two handshakes that crossed were made within this of each other; of those the higher hashname's is preferred.
+/// Sessions that we answered and the peer has not used yet; the oldest goes first. One for every copy of a round: the peer
+/// uses the one whose response comes in first, and that is likely to be the oldest.
+pub(crate) const MAX_UNCONFIRMED: usize = COPIES_PER_ROUND;
+/// Two initiations that crossed were made within this of each other; of those the higher hashname's is preferred.
 pub(crate) const CROSSED_WITHIN: Duration = Duration::from_secs(5);
 /// When the peer still uses the previous session this long after we changed over, and never the current one, we go back.
 pub(crate) const GO_BACK_AFTER: Duration = Duration::from_secs(1);
+/// As [`GO_BACK_AFTER`], at the end with the higher hashname: later by more than any round trip, so that the two ends
+/// never change places with each other.
+pub(crate) const GO_BACK_HIGHER_AFTER: Duration = Duration::from_secs(4);
 
 /// Pings of the application that wait for an answer; the oldest goes first.
 pub(crate) const MAX_PINGS: usize = 16;

@@ -9,7 +9,7 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry};
 use telemesh_keys::KeySet;
-use telemesh_link::{Gate, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
+use telemesh_link::{Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
 use telemesh_transport::Transport;
 use tokio::runtime::Handle;
 
@@ -46,6 +46,7 @@ pub struct MeshBuilder {
     engine: telemesh_engine::Config,
     max_links: usize,
     survive_down: Duration,
+    public: bool,
     seed: Option<[u8; 32]>,
     traces: Traces,
 }
@@ -86,6 +87,7 @@ impl MeshBuilder {
             engine: telemesh_engine::Config::default(),
             max_links: MAX_LINKS,
             survive_down: SURVIVE_DOWN,
+            public: false,
             seed: None,
             traces: Traces::default(),
         }
@@ -162,6 +164,14 @@ impl MeshBuilder {
         self
     }
 
+    /// Whether anybody may learn that there is an endpoint: while strangers overload it, those who know its public key are then
+    /// asked to prove their address before it works for them. Default: no, and then no stranger ever gets a byte.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        self.public = public;
+        self
+    }
+
     /// Makes everything that is drawn at random follow from this seed: for simulations. **Whoever knows it can read
     /// everything.**
     #[must_use]
@@ -205,13 +215,18 @@ impl MeshBuilder {
             outlets: RwLock::new(outlets),
             runtime,
         });
+        let link_config = LinkConfig::default();
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut gate = Gate::new(identity, GateConfig::new(link_config.tags.clone()), seed, clock::now());
+        gate.set_public(self.public);
         let shared = Arc::new(Shared {
             core,
             table: RwLock::new(Table::default()),
-            gate: Mutex::new(Gate::new(identity)),
+            gate: Mutex::new(gate),
             dropped: Dropped::default(),
             max_links: self.max_links,
-            link_config: LinkConfig::default(),
+            link_config,
             rng: Mutex::new(rng),
         });
         for info in contacts {

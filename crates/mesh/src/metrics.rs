@@ -112,6 +112,10 @@ pub struct Metrics {
     pub links_up: usize,
     /// What went over the links that there are.
     pub traffic: Traffic,
+    /// Initiations that showed a return tag: by peers who had a session with this endpoint before.
+    pub known_initiations: u64,
+    /// Strangers who were asked to prove their address. Only an endpoint that is public by choice does that.
+    pub cookies: u64,
     /// Packets that were received and dropped without an answer, by reason.
     pub dropped: BTreeMap<String, u64>,
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use telemesh_link::{PacketKind, Request, State, classify, receiver_index, slot_of};
+use telemesh_link::{Admission, PacketKind, Request, State, classify, receiver_index, slot_of};
 use telemesh_transport::{ReceiveBatch, Transport};
 use telemesh_wire::PathAddress;
 use tokio::sync::watch;
@@ -91,7 +91,16 @@ impl Shared {
     /// Lets an initiation in if the policy accepts its sender. Everybody else meets silence.
     fn admit(self: &Arc<Self>, source: PathAddress, packet: &mut BytesMut) {
         let now = clock::now();
-        let Ok(request) = self.gate.lock().handle_initiation(now, source, packet) else { return };
+        let admitted = self.gate.lock().handle_initiation(now, source, packet);
+        let request = match admitted {
+            Ok(Admission::Request(request)) => request,
+            Ok(Admission::Cookie { to, packet }) => {
+                // Lost if the transport takes no more: whoever is really there asks again.
+                self.core.send(to, packet.len(), &packet);
+                return;
+            }
+            _ => return,
+        };
         let peer = request.claim().hashname;
         let known = self.table.read().find(&peer).cloned();
         let (verdict, standing) = self.core.trust.decide(&self.core.hashname(), request.claim(), now);
@@ -103,7 +112,7 @@ impl Shared {
             },
             (Verdict::Ask | Verdict::Ignore, _) => return self.dropped.not_trusted(),
         };
-        cell.accept(request);
+        cell.accept(*request);
     }
 
     /// A new link with somebody who is no contact, for as long as it takes to show that it is there.

@@ -193,7 +193,7 @@ impl Group {
         let cells = if with_cells { std::mem::take(&mut pending.cells) } else { BTreeMap::new() };
         let cells = cells.into_values();
         let records: Vec<_> = cells.filter_map(|cell| cell.record().map(|record| (cell, record))).collect();
-        changes.extend(records.iter().map(|(cell, record)| Change::Record(cell.peer, *record)));
+        changes.extend(records.iter().map(|(cell, record)| Change::Record(cell.peer, record.clone())));
         Self { changes, records, asked: pending.asked }
     }
 }

@@ -139,7 +139,11 @@ impl Shared {
         let links = self.links();
         let mut metrics = Metrics::default();
         self.dropped.add_to(&mut metrics.dropped);
-        metrics.add_dropped(self.gate.lock().dropped());
+        {
+            let gate = self.gate.lock();
+            metrics.add_dropped(gate.dropped());
+            (metrics.known_initiations, metrics.cookies) = (gate.recognized(), gate.cookies_given());
+        }
         for cell in &links {
             metrics.add_link(cell.state().is_up(), cell.traffic.read());
             cell.look(|inner| metrics.add_dropped(inner.link.dropped()));

@@ -85,6 +85,14 @@ impl Builder {
         self
     }
 
+    /// Whether anybody may learn that there is an endpoint: while strangers overload it, those who know its public key are
+    /// then asked to prove their address before it works for them. Default: no, and then no stranger ever gets a byte.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        self.mesh = self.mesh.public(public);
+        self
+    }
+
     /// How long channels wait for a link that went down. Default one minute.
     #[must_use]
     pub fn survive_down(mut self, time: Duration) -> Self {

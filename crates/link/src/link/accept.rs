@@ -8,13 +8,14 @@ use super::Link;
 use super::transmit::Outgoing;
 use crate::counters::DropReason;
 use crate::gate::Request;
+use crate::lineage::Lineage;
 use crate::mac::Mac1Key;
 use crate::packet::{NOISE_2_SIZE, PAYLOAD_2_SIZE, Response};
 use crate::paths::Source;
 use crate::payload;
 use crate::record::PeerRecord;
 use crate::session::{Session, SessionIds};
-use crate::sessions::{Unconfirmed, UnconfirmedKind};
+use crate::sessions::{Installed, Unconfirmed, UnconfirmedKind};
 use crate::state::Event;
 use crate::timers::{ACCEPT_BURST, ACCEPT_INTERVAL};
 
@@ -57,11 +58,14 @@ impl Link {
         let mut response = Response::write(csid, local_index, sender_index, &message);
         Mac1Key::for_response(response_mac_key.as_bytes()).write(&mut response);
 
-        let keys = noise.into_keys().map_err(|_| DropReason::Authentication)?;
-        let ids = SessionIds { local_index, remote_index: sender_index, csid, started_by_us: false };
-        let session = Session::new(ids, claim.about, keys, now, self.renew_jitter());
+        let (keys, tags) = noise.into_keys_and_tags().map_err(|_| DropReason::Authentication)?;
         self.peer.record.answered(claim.at);
+        // The peer may have the tag as soon as the response is out; the record with both is stored before that.
+        self.offer_tag(&tags);
         self.queues.persist = true;
+        let ids = SessionIds { local_index, remote_index: sender_index, csid, started_by_us: false };
+        let lineage = Lineage::of_initiation(local_index, now, false, tags);
+        let session = Session::new(ids, claim.about, lineage, keys, now, self.renew_jitter());
         let kind = UnconfirmedKind::Handshake {
             at: claim.at,
             credential: claim.credential,
@@ -95,10 +99,15 @@ impl Link {
     }
 
     /// The first packet under a session that we answered: from now on both ends have it.
-    pub(super) fn confirm(&mut self, now: Instant, place: usize) {
-        let Some(Unconfirmed { session, kind }) = self.sessions.take_unconfirmed(place) else { return };
+    pub(super) fn confirm(&mut self, now: Instant, place: usize) -> Result<(), DropReason> {
+        let taken = self.sessions.take_unconfirmed(place);
+        let Unconfirmed { session, kind } = taken.ok_or(DropReason::UnknownIndex)?;
         let about = session.about;
-        self.sessions.install(now, session, self.we_are_higher());
+        match self.sessions.install(now, session, self.we_are_higher()) {
+            Installed::Current => self.follow_tags(),
+            Installed::Beside => {}
+            Installed::Outdated => return Err(DropReason::SessionExpired),
+        }
         if let UnconfirmedKind::Handshake { credential, to, answered, .. } = kind {
             let rtt = answered.map(|answered| now.saturating_duration_since(answered));
             let change = self.paths.proven(now, &to, rtt);
@@ -108,6 +117,7 @@ impl Link {
             }
         }
         self.established(now, about);
+        Ok(())
     }
 
     /// An authentic packet came from this address: probe it if that could be of use.

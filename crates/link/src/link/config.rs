@@ -5,6 +5,7 @@ use telemesh_hashname::{Hashname, PublicKeys};
 use crate::budget::ProbeBudget;
 use crate::packet::MAX_SLOTS;
 use crate::record::PeerRecord;
+use crate::tag_table::TagTable;
 
 /// Largest datagram before anybody has found out what the path carries: IPv6's minimum of 1,280 bytes less its and UDP's
 /// headers.
@@ -36,13 +37,15 @@ impl Peer {
 pub struct LinkConfig {
     /// The budget for probes to unproven candidates. Give all links of an endpoint clones of one.
     pub budget: ProbeBudget,
+    /// Where the gate finds the return tags that a link accepts. Give the gate and all links of an endpoint clones of one.
+    pub tags: TagTable,
     /// Largest datagram for messages: see [`Link::set_max_datagram`](crate::Link::set_max_datagram).
     pub max_datagram: usize,
 }
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { budget: ProbeBudget::new(), max_datagram: DEFAULT_MAX_DATAGRAM }
+        Self { budget: ProbeBudget::new(), tags: TagTable::new(), max_datagram: DEFAULT_MAX_DATAGRAM }
     }
 }
 

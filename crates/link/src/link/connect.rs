@@ -8,13 +8,16 @@ use telemesh_wire::{Credential, HelloReply, PathAddress, ResponseMacKey};
 use zeroize::Zeroizing;
 
 use super::Link;
+use super::returning::{Cookies, Prefer};
 use super::transmit::Outgoing;
 use crate::counters::DropReason;
+use crate::lineage::Lineage;
 use crate::mac::Mac1Key;
 use crate::noise::{Handshake, NoiseError, Prologue};
-use crate::packet::{Initiation, NOISE_1_SIZE, PAYLOAD_1_SIZE, PAYLOAD_2_SIZE, Response};
+use crate::packet::{Initiation, MAC_SIZE, NOISE_1_SIZE, PAYLOAD_1_SIZE, PAYLOAD_2_SIZE, Response};
 use crate::payload;
 use crate::session::{About, Session, SessionIds};
+use crate::sessions::Installed;
 use crate::state::{DownReason, Event};
 use crate::timers::{
     AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, MAX_CANDIDATES, MAX_PENDING, RENEW_JITTER,
@@ -22,11 +25,13 @@ use crate::timers::{
 };
 
 /// An initiation that waits for its response.
-struct Pending {
-    index: u32,
+pub(super) struct Pending {
+    pub(super) index: u32,
     csid: CipherSetId,
-    to: PathAddress,
+    pub(super) to: PathAddress,
     sent: Instant,
+    /// Of the initiation. A cookie that answers it is sealed with it.
+    pub(super) mac1: [u8; MAC_SIZE],
     mac1_key: Mac1Key,
     noise: Box<Handshake>,
 }
@@ -41,14 +46,19 @@ struct Attempt {
     next: Option<Instant>,
     /// It was started because nothing was heard in the session, and is over when something is.
     for_silence: bool,
+    /// A cookie was answered with an initiation at once; what follows waits for its round.
+    cookie_answered: bool,
 }
 
 /// Everything about getting a session by initiations of our own.
 pub(super) struct Connecting {
     wanted: bool,
+    /// The application has ended the link, and neither end has made a session since.
+    closed: bool,
     pub(super) credential: Credential,
     attempt: Option<Attempt>,
-    pending: Vec<Pending>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) cookies: Cookies,
     /// Candidates that were added during the attempt and have had no initiation yet.
     late: Vec<PathAddress>,
     /// When the next attempt starts.
@@ -63,9 +73,11 @@ impl Connecting {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             wanted: false,
+            closed: false,
             credential: Credential::none(),
             attempt: None,
             pending: Vec::new(),
+            cookies: Cookies::default(),
             late: Vec::new(),
             retry_at: None,
             failures: 0,
@@ -114,14 +126,26 @@ impl Connecting {
         }
     }
 
+    /// A cookie came in for this address; returns whether an initiation with it goes out at once.
+    pub(super) fn answer_cookie(&mut self, to: PathAddress) -> bool {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| !attempt.cookie_answered) else {
+            return false;
+        };
+        attempt.cookie_answered = true;
+        self.late.push(to);
+        true
+    }
+
     /// The application does not want the link any more; returns whether it did.
     pub(super) fn stop(&mut self) -> bool {
         self.succeeded();
+        self.closed = true;
         std::mem::take(&mut self.wanted)
     }
 
     /// There is a session now.
     pub(super) fn succeeded(&mut self) {
+        self.closed = false;
         self.attempt = None;
         self.pending.clear();
         self.late.clear();
@@ -157,6 +181,7 @@ impl Link {
     /// `wall` is the wall clock in microseconds since 1970. It may jump either way.
     pub fn connect(&mut self, now: Instant, wall: u64) {
         self.connecting.wanted = true;
+        self.connecting.closed = false;
         if !self.status.up && self.connecting.attempt.is_none() {
             self.connecting.retry_at = Some(now);
         }
@@ -168,7 +193,8 @@ impl Link {
         // A peer that is heard in its session has no reason to be helped: then it is a replay.
         let heard = self.paths.last_heard().is_some_and(|heard| now < heard + SUSPECT_MAX);
         let busy = self.connecting.attempt.is_some() || now < self.connecting.stale_answer_at;
-        if busy || (self.status.up && heard) {
+        // Nor has one with which the application wants no link: whoever recorded an initiation would make us send.
+        if self.connecting.closed || busy || (self.status.up && heard) {
             return;
         }
         self.connecting.stale_answer_at = now + STALE_ANSWER_INTERVAL;
@@ -188,7 +214,8 @@ impl Link {
             return;
         }
         self.connecting.sent = 0;
-        self.connecting.attempt = Some(Attempt { started: now, rounds: 0, next: Some(now), for_silence });
+        self.connecting.attempt =
+            Some(Attempt { started: now, rounds: 0, next: Some(now), for_silence, cookie_answered: false });
     }
 
     /// Starts, continues or gives up the attempt to get a session.
@@ -210,7 +237,7 @@ impl Link {
             return;
         }
         for address in std::mem::take(&mut self.connecting.late) {
-            self.initiate(now, wall, address, 0);
+            self.initiate(now, wall, address, 0, Prefer::Cookie);
         }
         if attempt.next.is_some_and(|next| next <= now) {
             self.send_round(now, wall, attempt);
@@ -228,8 +255,10 @@ impl Link {
         let before_leaps = INITIATION_RESEND.len() + 1 - AT_LEAPS.len();
         let leap = attempt.rounds.checked_sub(before_leaps).and_then(|round| AT_LEAPS.get(round)).copied();
         let mut leap = leap.unwrap_or(0);
+        // Whoever saw an initiation can answer it with a cookie that is worth nothing, so the tag keeps its turn.
+        let prefer = if attempt.rounds.is_multiple_of(2) { Prefer::Tag } else { Prefer::Cookie };
         for address in addresses {
-            self.initiate(now, wall, address, std::mem::take(&mut leap));
+            self.initiate(now, wall, address, std::mem::take(&mut leap), prefer);
         }
         let wait = INITIATION_RESEND.get(attempt.rounds).copied();
         let next = wait.map(|wait| now + self.random.jittered(wait));
@@ -247,8 +276,8 @@ impl Link {
     }
 
     /// Queues one initiation: a fresh `at`, a fresh ephemeral key and an index of its own.
-    fn initiate(&mut self, now: Instant, wall: u64, to: PathAddress, leap: u64) {
-        if let Ok((pending, packet)) = self.make_initiation(now, wall, to, leap) {
+    fn initiate(&mut self, now: Instant, wall: u64, to: PathAddress, leap: u64, prefer: Prefer) {
+        if let Ok((pending, packet)) = self.make_initiation(now, wall, to, leap, prefer) {
             if self.connecting.pending.len() >= MAX_PENDING {
                 self.connecting.pending.remove(0);
             }
@@ -264,6 +293,7 @@ impl Link {
         wall: u64,
         to: PathAddress,
         leap: u64,
+        prefer: Prefer,
     ) -> Result<(Pending, Box<[u8]>), NoiseError> {
         let shared = self.static_shared().ok_or(NoiseError)?;
         let index = self.next_index();
@@ -278,9 +308,11 @@ impl Link {
         let mut message = [0; NOISE_1_SIZE];
         noise.write(self.random.draw(), body.as_ref(), &mut message)?;
         let mut packet = Initiation::write(shared.csid, index, &message);
-        Mac1Key::for_initiations_to(&shared.peer).write(&mut packet);
+        let mac1 = Mac1Key::for_initiations_to(&shared.peer).write(&mut packet);
+        self.show_proof(now, &to, prefer, &mut packet);
         let mac1_key = Mac1Key::for_response(&named);
-        Ok((Pending { index, csid: shared.csid, to, sent: now, mac1_key, noise: Box::new(noise) }, packet))
+        let noise = Box::new(noise);
+        Ok((Pending { index, csid: shared.csid, to, sent: now, mac1, mac1_key, noise }, packet))
     }
 
     /// A response came in: when it is right, there is a session.
@@ -311,7 +343,7 @@ impl Link {
         }
         let static_key = pending.noise.remote_static().ok_or(DropReason::Authentication)?;
         payload::check_identity(&self.identity, pending.csid, &static_key, &reply.hello.keys)?;
-        let keys = pending.noise.into_keys().map_err(|_| DropReason::Authentication)?;
+        let (keys, tags) = pending.noise.into_keys_and_tags().map_err(|_| DropReason::Authentication)?;
 
         let about = About {
             incarnation: reply.hello.incarnation,
@@ -324,8 +356,14 @@ impl Link {
             csid: pending.csid,
             started_by_us: true,
         };
-        let session = Session::new(ids, about, keys, now, self.renew_jitter());
-        self.sessions.install(now, session, self.we_are_higher());
+        self.offer_tag(&tags);
+        let lineage = Lineage::of_initiation(pending.index, now, true, tags);
+        let session = Session::new(ids, about, lineage, keys, now, self.renew_jitter());
+        match self.sessions.install(now, session, self.we_are_higher()) {
+            Installed::Current => self.follow_tags(),
+            Installed::Beside => {}
+            Installed::Outdated => return Err(DropReason::SessionExpired),
+        }
         self.status.confirm_due = true;
         let rtt = now.saturating_duration_since(pending.sent);
         let change = self.paths.proven(now, &pending.to, Some(rtt));

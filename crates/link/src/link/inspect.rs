@@ -75,7 +75,7 @@ impl Link {
     /// What has to survive a restart, as it is now.
     #[must_use]
     pub fn record(&self) -> PeerRecord {
-        self.peer.record
+        self.peer.record.clone()
     }
 
     /// The slot that the link was made with.

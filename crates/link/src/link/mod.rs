@@ -1,8 +1,8 @@
 //! The link: what one endpoint knows of another, and everything it does to reach it.
 //!
 //! This file has the type, its making and its small methods; what happens when is in the files beside it: `connect`
-//! (initiations and responses to them), `accept` (the other end's initiations), `renew`, `receive`, `transmit`,
-//! `timeouts`; `inspect` only looks.
+//! (initiations and responses to them), `accept` (the other end's initiations), `returning` (return tags and cookies),
+//! `renew`, `receive`, `transmit`, `timeouts`; `inspect` only looks.
 
 mod accept;
 mod config;
@@ -10,6 +10,7 @@ mod connect;
 mod inspect;
 mod receive;
 mod renew;
+mod returning;
 mod timeouts;
 mod transmit;
 
@@ -22,7 +23,6 @@ use std::time::Instant;
 use telemesh_hashname::PublicKeys;
 use telemesh_wire::{CloseReason, Control, Credential, PathAddress};
 
-use crate::budget::TokenBucket;
 use crate::counters::{DropCounters, DropReason};
 use crate::fragment::Reassembly;
 use crate::identity::Identity;
@@ -31,10 +31,12 @@ use crate::packet::{DATA_MAX_SIZE, GENERATION_BITS, HANDSHAKE_SIZE, MAX_SLOTS};
 use crate::path::PathOrigin;
 use crate::paths::{Change, Paths};
 use crate::random::LinkRandom;
+use crate::rate::TokenBucket;
 use crate::record::PeerRecord;
 use crate::session::About;
 use crate::sessions::Sessions;
 use crate::state::{DownReason, Event, PingId};
+use crate::tag_table::Registration;
 use crate::timers::{MAX_PINGS, MAX_QUEUED};
 
 pub use config::{DEFAULT_MAX_DATAGRAM, LinkConfig, LinkError, Peer};
@@ -57,12 +59,19 @@ pub struct Link {
     connecting: Connecting,
     renewal: Option<Box<Renewal>>,
     status: Status,
-    shared: Option<Arc<StaticShared>>,
+    known: Known,
     queues: Queues,
     fragments: Fragments,
     dropped: DropCounters,
     /// The earliest time at which `handle_timeout` may have something to do.
     timeout: Option<Instant>,
+}
+
+/// What both ends have, sessions aside.
+struct Known {
+    shared: Option<Arc<StaticShared>>,
+    /// The return tags of the record that the gate is told of.
+    accepted_tags: Registration,
 }
 
 /// Whether the link is up, and what belongs to that.
@@ -77,6 +86,8 @@ struct Status {
     accepts: TokenBucket,
     /// The peer does not know yet that we have the session: something must be sent under it at once.
     confirm_due: bool,
+    /// The peer was not heard yet under the current session, so it may still show the return tag from before it.
+    tag_unspent: bool,
 }
 
 /// What waits for the caller.
@@ -123,6 +134,8 @@ impl Link {
             return Err(LinkError::Keys);
         }
         let mut random = LinkRandom::new(seed);
+        let mut accepted_tags = config.tags.register(peer.hashname);
+        accepted_tags.set(&peer.record.tags.accepted);
         let generation = u32::from(u16::from_le_bytes(random.bytes())) & GENERATION_MASK;
         Ok(Self {
             identity,
@@ -141,8 +154,9 @@ impl Link {
                 observed: None,
                 accepts: TokenBucket::default(),
                 confirm_due: false,
+                tag_unspent: false,
             },
-            shared: None,
+            known: Known { shared: None, accepted_tags },
             queues: Queues::default(),
             fragments: Fragments::default(),
             dropped: DropCounters::default(),
@@ -201,13 +215,19 @@ impl Link {
         self.release_responses(now, record);
     }
 
-    /// Ends the link: tells the peer if there is a session, then forgets it. The link stays usable.
+    /// Ends the link: tells the peer if there is a session, then forgets it. The link stays usable, but initiates for no
+    /// reason until [`Link::connect`] is called or the peer makes a session.
+    ///
+    /// A peer that is not trusted any more is from now on a stranger to the gate, too.
     pub fn close(&mut self, now: Instant, reason: CloseReason) {
         let was_wanted = self.connecting.stop();
         if self.status.up {
             self.seal_close(now, reason);
         } else if was_wanted {
             self.emit(Event::Down(DownReason::Closed(reason)));
+        }
+        if reason == CloseReason::NotTrusted {
+            self.known.accepted_tags.set(&[]);
         }
         self.sessions.clear();
         self.go_down(now, DownReason::Closed(reason));
@@ -261,7 +281,7 @@ impl Link {
     /// The next event, if there is one.
     pub fn poll_event(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.queues.persist) {
-            return Some(Event::Persist(self.peer.record));
+            return Some(Event::Persist(self.peer.record.clone()));
         }
         self.queues.events.pop_front()
     }
@@ -310,14 +330,14 @@ impl Link {
 
     /// The static-static result with the peer, computed once.
     fn static_shared(&mut self) -> Option<Arc<StaticShared>> {
-        if self.shared.is_none() {
+        if self.known.shared.is_none() {
             let keys = self.peer.keys.as_ref()?;
             let csid = self.identity.highest_shared(keys.cipher_sets())?;
             let peer: [u8; 32] = keys.key(csid)?.try_into().ok()?;
             let secret = self.identity.secret(csid)?.agree(&peer).ok()?;
-            self.shared = Some(Arc::new(StaticShared { csid, peer, secret }));
+            self.known.shared = Some(Arc::new(StaticShared { csid, peer, secret }));
         }
-        self.shared.clone()
+        self.known.shared.clone()
     }
 
     /// A session is there that both ends have: everything that was tried for it is over.

@@ -29,7 +29,7 @@ pub enum Received {
 }
 
 impl Link {
-    /// Handles a response or a data packet (types 2 and 4) whose receiver index has this link's slot.
+    /// Handles a response, a cookie or a data packet (types 2, 3 and 4) whose receiver index has this link's slot.
     ///
     /// # Errors
     ///
@@ -43,6 +43,7 @@ impl Link {
         let result = match packet::classify(packet) {
             Ok(PacketKind::Data) => self.receive_data(now, from, packet),
             Ok(PacketKind::Response) => self.receive_response(now, from, packet).map(|()| Received::Nothing),
+            Ok(PacketKind::Cookie) => self.receive_cookie(now, packet).map(|()| Received::Nothing),
             Ok(PacketKind::Initiation) => Err(DropReason::UnknownType),
             Err(error) => Err(error.into()),
         };
@@ -66,9 +67,14 @@ impl Link {
         }
         let (opened, length) = opened?;
         match opened {
+            Opened::Current if self.status.tag_unspent => self.follow_tags(),
             Opened::Current => {}
-            Opened::Previous => self.sessions.heard_previous(now),
-            Opened::Unconfirmed(place) => self.confirm(now, place),
+            Opened::Previous => {
+                if self.sessions.heard_previous(now, self.we_are_higher()) {
+                    self.follow_tags();
+                }
+            }
+            Opened::Unconfirmed(place) => self.confirm(now, place)?,
         }
         let end = DATA_HEADER_SIZE + length;
         let plaintext = packet.get(DATA_HEADER_SIZE..end).unwrap_or_default();

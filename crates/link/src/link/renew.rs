@@ -10,7 +10,7 @@ use super::transmit::{Outgoing, noise_message};
 use crate::counters::DropReason;
 use crate::noise::{Handshake, NoiseError, Prologue};
 use crate::session::{Session, SessionIds};
-use crate::sessions::{Unconfirmed, UnconfirmedKind};
+use crate::sessions::{Installed, Unconfirmed, UnconfirmedKind};
 use crate::timers::{ACCEPT_BURST, ACCEPT_INTERVAL, RENEW_RESEND};
 
 /// Sizes of the two Noise messages with empty payloads.
@@ -101,7 +101,7 @@ impl Link {
             return Err(DropReason::TooOften);
         }
         let session = self.sessions.in_use(index).ok_or(DropReason::UnknownIndex)?;
-        let (old, about) = (session.ids, session.about);
+        let (old, about, lineage) = (session.ids, session.about, session.lineage.renewed(false));
         let shared = self.static_shared();
         let prologue =
             Prologue::Renew { initiator_index: old.remote_index, responder_index: old.local_index };
@@ -127,7 +127,7 @@ impl Link {
 
         let ids =
             SessionIds { local_index, remote_index: sender_index, csid: old.csid, started_by_us: false };
-        let session = Session::new(ids, about, keys, now, self.renew_jitter());
+        let session = Session::new(ids, about, lineage, keys, now, self.renew_jitter());
         let kind = UnconfirmedKind::Renewal { answer: answer.clone() };
         self.sessions.add_unconfirmed(Unconfirmed { session, kind });
         self.queue(Outgoing::Control(answer));
@@ -144,7 +144,8 @@ impl Link {
     ) -> Result<(), DropReason> {
         let matches = |renewal: &mut Box<Renewal>| renewal.index == receiver_index;
         let mut renewal = self.renewal.take_if(matches).ok_or(DropReason::UnknownIndex)?;
-        let about = self.sessions.current().map(|session| session.about).ok_or(DropReason::UnknownIndex)?;
+        let session = self.sessions.in_use(renewal.ids.local_index).ok_or(DropReason::UnknownIndex)?;
+        let (about, lineage) = (session.about, session.lineage.renewed(true));
         let read = renewal.noise.read(message, &mut [0; RENEW_2_SIZE]);
         read.map_err(|_| DropReason::Authentication)?;
         let Renewal { ids: old, noise, .. } = *renewal;
@@ -155,9 +156,11 @@ impl Link {
             csid: old.csid,
             started_by_us: true,
         };
-        let session = Session::new(ids, about, keys, now, self.renew_jitter());
-        self.sessions.install(now, session, self.we_are_higher());
-        self.status.confirm_due = true;
+        let session = Session::new(ids, about, lineage, keys, now, self.renew_jitter());
+        if self.sessions.install(now, session, self.we_are_higher()) == Installed::Current {
+            self.status.confirm_due = true;
+            self.follow_tags();
+        }
         self.wake_at(now);
         Ok(())
     }

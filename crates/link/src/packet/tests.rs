@@ -14,7 +14,9 @@ fn packet(kind: u8, size: usize) -> Vec<u8> {
 
 #[test]
 fn each_type_has_exactly_its_sizes() {
-    for (kind, good) in [(1, HANDSHAKE_SIZE), (2, HANDSHAKE_SIZE), (4, DATA_MIN_SIZE), (4, DATA_MAX_SIZE)] {
+    for (kind, good) in
+        [(1, HANDSHAKE_SIZE), (2, HANDSHAKE_SIZE), (3, 64), (4, DATA_MIN_SIZE), (4, DATA_MAX_SIZE)]
+    {
         assert!(classify(&packet(kind, good)).is_ok(), "type {kind} of {good} bytes");
     }
     for (kind, bad) in [
@@ -22,6 +24,10 @@ fn each_type_has_exactly_its_sizes() {
         (1, HANDSHAKE_SIZE + 1),
         (2, HANDSHAKE_SIZE - 1),
         (2, HANDSHAKE_SIZE + 1),
+        (3, COOKIE_SIZE - 1),
+        (3, COOKIE_SIZE + 1),
+        (3, HANDSHAKE_SIZE),
+        (3, 4),
         (4, DATA_MIN_SIZE - 1),
         (4, DATA_MAX_SIZE + 1),
         (1, 0),
@@ -39,8 +45,8 @@ fn unknown_types_and_reserved_bytes_are_refused() {
     for kind in (0..=255).filter(|kind| !(1..=5).contains(kind)) {
         assert_eq!(classify(&packet(kind, HANDSHAKE_SIZE)), Err(PacketError::UnknownType));
     }
-    for kind in [3, 5] {
-        assert_eq!(classify(&packet(kind, 100)), Err(PacketError::Unsupported));
+    for size in [4, 64, 100, HANDSHAKE_SIZE] {
+        assert_eq!(classify(&packet(5, size)), Err(PacketError::Unsupported));
     }
     for kind in 1..=5 {
         for place in 1..4 {
@@ -66,10 +72,10 @@ fn what_is_written_is_read_back() {
     let noise: [u8; NOISE_1_SIZE] = std::array::from_fn(|place| place.to_le_bytes()[0]);
     let mut written = Initiation::write(CipherSetId::CS21, 0x0102_0304, &noise);
     let (_, mac1) = split_mac1(&mut written).unwrap();
-    *mac1 = [9; MAC1_SIZE];
+    *mac1 = [9; MAC_SIZE];
     let read = Initiation::parse(&written).unwrap();
     assert_eq!((read.csid, read.sender_index), (CipherSetId::CS21, 0x0102_0304));
-    assert_eq!((read.noise, read.mac1), (&noise[..], &[9; MAC1_SIZE]));
+    assert_eq!((read.noise, read.mac1), (&noise[..], &[9; MAC_SIZE]));
     assert_eq!(read.covered.len(), 1_160);
     assert_eq!(receiver_index(&written), None);
 

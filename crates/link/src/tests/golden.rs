@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use telemesh_wire::{Credential, PathAddress};
 
-use super::harness::{BOTH, WALL, World, keys};
-use crate::{Gate, Identity, Link, LinkConfig, Peer};
+use super::harness::{BOTH, WALL, World, gate, keys};
+use crate::{Admission, GateConfig, Identity, Link, LinkConfig, Peer, TagTable};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.chunks(40).fold(String::new(), |mut text, line| {
@@ -45,8 +45,9 @@ fn every_packet_type_has_the_bytes_that_are_checked_in() {
     a.add_candidate(now, right_at);
     a.connect(now, WALL);
     let initiation = all_of(&mut a, now).remove(0);
-    let mut gate = Gate::new(right);
-    let request = gate.handle_initiation(now, left_at, &mut initiation.clone()).unwrap();
+    let mut gate = gate(&right, GateConfig::new(TagTable::new()), now);
+    let admitted = gate.handle_initiation(now, left_at, &mut initiation.clone()).unwrap();
+    let Admission::Request(request) = admitted else { panic!("a gate that is not public gave a cookie") };
     request.accept(&mut b, now, WALL + 5).unwrap();
     let record = b.record();
     b.persisted(now, &record);

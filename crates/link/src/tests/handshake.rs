@@ -169,7 +169,7 @@ fn a_response_waits_until_its_record_is_stored() {
     world.connect(0);
     world.run(millis(300));
     assert!(world.sent_of_type(2).is_empty());
-    let stale = world.nodes[1].stored.get(&0).copied().unwrap_or_default();
+    let stale = world.nodes[1].stored.get(&0).cloned().unwrap_or_default();
     let record = world.nodes[1].link().record();
     let now = world.now;
     world.nodes[1].link().persisted(now, &stale);
@@ -206,7 +206,7 @@ fn a_restored_backup_or_a_clock_that_went_back_does_not_lock_anybody_out() {
         let now = world.now;
         world.nodes[0].link().close(now, telemesh_wire::CloseReason::Closed);
         world.run(secs(1));
-        world.nodes[0].skew = skew;
+        world.nodes[0].settings.skew = skew;
         if !record_kept {
             world.nodes[0].stored.clear();
         }
@@ -224,7 +224,7 @@ fn a_peer_that_lost_its_store_is_helped_also_while_its_old_session_seems_up() {
     let mut world = World::connected(1);
     world.run(secs(10));
     world.nodes[0].stored.clear();
-    world.nodes[0].skew = -40_000_000_000_000;
+    world.nodes[0].settings.skew = -40_000_000_000_000;
     world.restart(0, keys(1, super::harness::BOTH));
     world.connect(0);
     world.run(secs(1));
@@ -242,7 +242,7 @@ fn a_leap_of_at_heals_what_the_other_end_cannot() {
     world.nodes[0].link().close(now, telemesh_wire::CloseReason::Closed);
     world.run(secs(1));
     world.nodes[0].stored.clear();
-    world.nodes[0].skew = -30_000_000_000_000; // Most of a year.
+    world.nodes[0].settings.skew = -30_000_000_000_000; // Most of a year.
     world.restart(0, keys(1, super::harness::BOTH));
     // Node 1 does not know where node 0 is now: it can only wait for an `at` that it takes for new.
     let moved = super::harness::address(1, 77, 4242);
@@ -260,12 +260,12 @@ fn clocks_a_year_off_either_way_do_not_matter() {
     const YEAR: i64 = 31_557_600_000_000;
     for skew in [YEAR, -YEAR] {
         let mut world = World::pair(1);
-        world.nodes[0].skew = skew;
+        world.nodes[0].settings.skew = skew;
         world.connect(0);
         world.run(secs(1));
         assert_up_and_talking(&mut world);
-        world.nodes[0].skew = -skew;
-        world.nodes[1].skew = skew;
+        world.nodes[0].settings.skew = -skew;
+        world.nodes[1].settings.skew = skew;
         world.run(secs(400));
         assert_up_and_talking(&mut world);
     }

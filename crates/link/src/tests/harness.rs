@@ -9,11 +9,11 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use telemesh_hashname::{CipherSetId, Hashname};
 use telemesh_keys::{KeySet, SecretKey};
-use telemesh_wire::PathAddress;
+use telemesh_wire::{CloseReason, PathAddress};
 
 use crate::{
-    DropReason, Event, Gate, Identity, Link, LinkConfig, PacketKind, Peer, PeerRecord, Received, classify,
-    receiver_index, slot_of,
+    Admission, DropReason, Event, Gate, GateConfig, Identity, Link, LinkConfig, PacketKind, Peer, PeerRecord,
+    Received, classify, receiver_index, slot_of,
 };
 
 /// Wall clock at the start of every scenario: some day in 2026, in microseconds.
@@ -57,6 +57,7 @@ pub(super) const BOTH: &[CipherSetId] = &[CipherSetId::CS11, CipherSetId::CS21];
 pub(super) struct Node {
     pub(super) identity: Arc<Identity>,
     pub(super) gate: Gate,
+    pub(super) settings: Settings,
     pub(super) links: BTreeMap<usize, Link>,
     /// Its address in each network.
     pub(super) addresses: BTreeMap<u8, SocketAddr>,
@@ -72,10 +73,18 @@ pub(super) struct Node {
     pub(super) accepted: BTreeSet<Vec<u8>>,
     pub(super) gate_results: Vec<Result<(), DropReason>>,
     pub(super) link_drops: Vec<DropReason>,
-    /// Microseconds that the node's wall clock is off.
-    pub(super) skew: i64,
     pub(super) alive: bool,
     pub(super) sent: u64,
+}
+
+/// What a scenario may change.
+pub(super) struct Settings {
+    /// Whether the gate has a budget for those who show no return tag.
+    pub(super) open_to_strangers: bool,
+    /// What the node's links have in common: the budget, and the tags that the gate knows.
+    pub(super) config: LinkConfig,
+    /// Microseconds that the node's wall clock is off.
+    pub(super) skew: i64,
 }
 
 impl Node {
@@ -121,6 +130,10 @@ pub(super) struct FaultCounts {
     pub(super) reordered: u64,
 }
 
+pub(super) fn gate(identity: &Arc<Identity>, config: GateConfig, now: Instant) -> Gate {
+    Gate::new(Arc::clone(identity), config, [77; 32], now)
+}
+
 pub(super) struct World {
     pub(super) start: Instant,
     pub(super) now: Instant,
@@ -143,8 +156,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "virtual time has to start from some instant")]
-        let start = Instant::now();
+        let start = super::start();
         Self {
             start,
             now: start,
@@ -188,8 +200,10 @@ impl World {
     pub(super) fn add_node(&mut self, keys: KeySet) -> usize {
         let place = self.nodes.len();
         let identity = Identity::new(keys, self.random.next_u64(), 1).unwrap();
+        let config = LinkConfig::default();
         self.nodes.push(Node {
-            gate: Gate::new(Arc::clone(&identity)),
+            gate: gate(&identity, GateConfig::new(config.tags.clone()), self.now),
+            settings: Settings { open_to_strangers: true, config, skew: 0 },
             identity,
             links: BTreeMap::new(),
             addresses: BTreeMap::from([(1, address(1, u8::try_from(place).unwrap() + 1, 4242))]),
@@ -201,7 +215,6 @@ impl World {
             accepted: BTreeSet::new(),
             gate_results: Vec::new(),
             link_drops: Vec::new(),
-            skew: 0,
             alive: true,
             sent: 0,
         });
@@ -221,13 +234,14 @@ impl World {
 
     fn make_link(&mut self, owner: usize, peer: usize) {
         let keys = self.nodes[peer].identity.public_keys().clone();
-        let record = self.nodes[owner].stored.get(&peer).copied().unwrap_or_default();
+        let record = self.nodes[owner].stored.get(&peer).cloned().unwrap_or_default();
         let peer_info = Peer { hashname: keys.hashname().unwrap(), keys: Some(keys), record };
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let slot = u32::try_from(peer).unwrap();
         let identity = Arc::clone(&self.nodes[owner].identity);
-        let link = Link::new(identity, peer_info, slot, LinkConfig::default(), seed, self.now).unwrap();
+        let config = self.nodes[owner].settings.config.clone();
+        let link = Link::new(identity, peer_info, slot, config, seed, self.now).unwrap();
         self.nodes[owner].links.insert(peer, link);
     }
 
@@ -237,11 +251,37 @@ impl World {
         let incarnation = self.random.next_u64();
         let node = &mut self.nodes[place];
         node.identity = Identity::new(keys, incarnation, 1).unwrap();
-        node.gate = Gate::new(Arc::clone(&node.identity));
+        node.settings.config = LinkConfig::default();
+        let public = node.gate.is_public();
+        self.remake_gate(place);
+        let node = &mut self.nodes[place];
+        node.gate.set_public(public);
         let peers: Vec<_> = node.links.keys().copied().collect();
         for peer in peers {
             self.introduce(place, peer);
         }
+    }
+
+    /// From now on the gate reads nothing that shows no return tag.
+    pub(super) fn close_to_strangers(&mut self, place: usize) {
+        self.nodes[place].settings.open_to_strangers = false;
+        self.remake_gate(place);
+    }
+
+    fn remake_gate(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        let mut config = GateConfig::new(node.settings.config.tags.clone());
+        if !node.settings.open_to_strangers {
+            config.strangers.burst = 0;
+        }
+        node.gate = gate(&node.identity, config, self.now);
+    }
+
+    /// The application ends the link of a node.
+    pub(super) fn close(&mut self, place: usize) {
+        let now = self.now;
+        self.nodes[place].link().close(now, CloseReason::Closed);
+        self.flush();
     }
 
     pub(super) fn connect(&mut self, place: usize) {
@@ -264,7 +304,7 @@ impl World {
 
     pub(super) fn wall(&self, place: usize) -> u64 {
         let elapsed = u64::try_from((self.now - self.start).as_micros()).unwrap();
-        (WALL + elapsed).saturating_add_signed(self.nodes[place].skew)
+        (WALL + elapsed).saturating_add_signed(self.nodes[place].settings.skew)
     }
 
     pub(super) fn faults(&mut self, network: u8) -> &mut Faults {
@@ -376,8 +416,16 @@ impl World {
         let node = &mut self.nodes[place];
         if classify(&datagram.bytes) == Ok(PacketKind::Initiation) {
             let original = datagram.bytes.clone();
+            let mut cookie = None;
             let request = node.gate.handle_initiation(now, from, &mut datagram.bytes);
-            let result = request.and_then(|request| {
+            let result = request.and_then(|admission| {
+                let request = match admission {
+                    Admission::Request(request) => request,
+                    Admission::Cookie { to, packet } => {
+                        cookie = Some((to, packet));
+                        return Ok(());
+                    }
+                };
                 let link = peers.get(&request.claim().hashname).and_then(|peer| node.links.get_mut(peer));
                 match link {
                     Some(link) if node.accepts => {
@@ -394,6 +442,9 @@ impl World {
                 }
             });
             node.gate_results.push(result);
+            if let Some((to, packet)) = cookie {
+                self.post(place, to, packet.into_vec());
+            }
         } else if let Some(link) = receiver_index(&datagram.bytes)
             .and_then(|index| node.links.get_mut(&usize::try_from(slot_of(index)).unwrap()))
         {
@@ -419,11 +470,11 @@ impl World {
             }
             for (&peer, link) in &mut node.links {
                 while let Some(event) = link.poll_event() {
-                    if let Event::Persist(record) = event
+                    if let Event::Persist(record) = &event
                         && node.stores
                     {
-                        node.stored.insert(peer, record);
-                        link.persisted(now, &record);
+                        node.stored.insert(peer, record.clone());
+                        link.persisted(now, record);
                     }
                     node.events.push(event);
                 }

@@ -254,6 +254,7 @@ fn timers() -> Vec<(&'static str, String)> {
     rows!(count: ACCEPT_BURST);
     rows!(time: ACCEPT_INTERVAL);
     all.push(("AT_LEAPS", format!("{} days", leaps.join(", "))));
+    rows!(time: COOKIE_KEPT);
     all.push(("AT_LEAP_LIMIT", "200 × 366 days".to_owned()));
     rows!(time: SUSPECT_MIN SUSPECT_MAX);
     rows!(count: SUSPECT_ROUND_TRIPS DEAD_AFTER_PROBES);
@@ -265,7 +266,7 @@ fn timers() -> Vec<(&'static str, String)> {
     rows!(power: AES_GCM_RENEW_PACKETS AES_GCM_PACKET_LIMIT RENEW_PACKETS PACKET_LIMIT);
     rows!(time: PREVIOUS_KEPT UNCONFIRMED_KEPT);
     rows!(count: MAX_UNCONFIRMED);
-    rows!(time: CROSSED_WITHIN GO_BACK_AFTER);
+    rows!(time: CROSSED_WITHIN GO_BACK_AFTER GO_BACK_HIGHER_AFTER);
     rows!(count: MAX_PINGS MAX_QUEUED);
     all
 }

@@ -34,10 +34,13 @@ struct Simulation {
     world: World,
     next_number: u64,
     seen: Vec<BTreeSet<u64>>,
+    /// Whether the gates read nothing from strangers once the two have met.
+    only_known: bool,
+    restarts: u32,
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, only_known: bool) -> Self {
         let mut world = World::new(seed);
         for number in [1, 2] {
             world.add_node(keys(number, BOTH));
@@ -47,7 +50,7 @@ impl Simulation {
         }
         world.introduce(0, 1);
         world.introduce(1, 0);
-        Self { world, next_number: 0, seen: vec![BTreeSet::new(); 2] }
+        Self { world, next_number: 0, seen: vec![BTreeSet::new(); 2], only_known, restarts: 0 }
     }
 
     fn chance(&mut self, per_mille: u32) -> bool {
@@ -82,11 +85,13 @@ impl Simulation {
         if self.chance(2) {
             let place = self.world.random.random_range(0..2);
             let number = u8::try_from(place).unwrap() + 1;
+            self.restarts += 1;
             self.world.restart(place, keys(number, BOTH));
             self.world.connect(place);
         }
+        self.close_to_strangers();
         if self.chance(5) {
-            self.world.nodes[0].skew =
+            self.world.nodes[0].settings.skew =
                 self.world.random.random_range(-40_000_000_000_000..40_000_000_000_000);
         }
         if self.chance(150) && !self.world.log.is_empty() {
@@ -103,6 +108,16 @@ impl Simulation {
         let pause = self.world.random.random_range(1..120);
         self.world.run(millis(pause));
         self.check();
+    }
+
+    /// From when both have a tag of the other's, that has to be enough.
+    fn close_to_strangers(&mut self) {
+        let met = self.world.nodes.iter().all(|node| node.ups() > 0);
+        for place in [0, 1] {
+            if self.only_known && met && self.world.nodes[place].settings.open_to_strangers {
+                self.world.close_to_strangers(place);
+            }
+        }
     }
 
     fn replay(&mut self) {
@@ -173,12 +188,15 @@ impl Simulation {
 }
 
 fn simulate(seed: u64) -> World {
-    let mut simulation = Simulation::new(seed);
+    // Every other seed shows that nobody who had a session ever has to stand in the line of the strangers.
+    let mut simulation = Simulation::new(seed, seed % 2 == 1);
     simulation.world.connect(0);
     for _ in 0..600 {
         simulation.step();
     }
     simulation.finish();
+    let recognized: u64 = simulation.world.nodes.iter().map(|node| node.gate.recognized()).sum();
+    assert!(simulation.restarts == 0 || recognized > 0 || !simulation.only_known, "tags are used");
     simulation.world
 }
 
