@@ -13,6 +13,7 @@ mod describing;
 mod doctor;
 mod errors;
 mod identity;
+mod install;
 mod key;
 mod measuring;
 mod pipe;
