@@ -97,7 +97,7 @@ impl Link {
                 if let Some(id) = ping {
                     self.remember_ping(id, token);
                 }
-                self.sent_under_session(now);
+                self.sent_under_session(now, &to);
                 Some(to)
             }
             Outgoing::ProbeAnswer { to, token, room } => {
@@ -121,9 +121,12 @@ impl Link {
         }
     }
 
-    /// Something went out under the current session that the peer will answer.
-    fn sent_under_session(&mut self, now: Instant) {
-        self.status.confirm_due = false;
+    /// Something went out under the current session that the peer will answer, if it arrives.
+    fn sent_under_session(&mut self, now: Instant, to: &PathAddress) {
+        // On a path that was never tried it may not: the peer learns of the session by what takes the path in use.
+        if self.paths.active().is_none_or(|path| path.address == *to) {
+            self.status.confirm_due = false;
+        }
         let next = self.next_timeout();
         if let Some(at) = next {
             self.wake_at(at.max(now));

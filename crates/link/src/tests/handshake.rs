@@ -40,6 +40,18 @@ fn a_link_is_up_after_one_round_trip_and_the_responder_half_a_round_trip_later()
 }
 
 #[test]
+fn the_responder_learns_of_the_session_although_another_address_is_dead() {
+    let mut world = World::pair(1);
+    let nobody = super::harness::address(1, 77, 4242);
+    let now = world.now;
+    world.nodes[0].link().add_candidate(now, PathAddress::Udp(nobody));
+    world.connect(0);
+    // Nothing but what confirms the session: the application sends no data.
+    world.run(millis(30));
+    assert_eq!(world.nodes[1].link().state(), State::Up);
+}
+
+#[test]
 fn endpoints_that_share_only_the_weaker_set_use_it() {
     let mut world = World::pair_with(1, &[CipherSetId::CS11, CipherSetId::CS21], &[CipherSetId::CS11]);
     world.connect(1);
