@@ -93,6 +93,13 @@ impl Builder {
         self
     }
 
+    /// The most links. Default 65,536, and never more than 1,048,576.
+    #[must_use]
+    pub fn max_links(mut self, links: usize) -> Self {
+        self.mesh = self.mesh.max_links(links);
+        self
+    }
+
     /// How long channels wait for a link that went down. Default one minute.
     #[must_use]
     pub fn survive_down(mut self, time: Duration) -> Self {
