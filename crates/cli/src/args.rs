@@ -57,6 +57,14 @@ pub(crate) enum Command {
     Status,
     /// End the endpoint that is up
     Stop,
+    /// Let the endpoint that is up read its configuration again
+    Reload,
+    /// A link that makes whoever gets it a contact
+    Invite(Invite),
+    /// Use an invite: link with its issuer, who becomes a contact
+    Accept(Accept),
+    /// Whom we trust, and with what
+    Contacts(Contacts),
     /// Join standard input and output to a stream; without TO, wait for one and print an invite
     Pipe(Pipe),
     /// Measure round trips to an endpoint
@@ -174,6 +182,78 @@ pub(crate) struct Up {
 }
 
 #[derive(Debug, Arguments)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Invite {
+    #[command(subcommand)]
+    pub(crate) command: Option<InviteCommand>,
+    /// What its bearer will be called here
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What its bearer may do besides linking, like serve or sock:10.0.0.1:22; may be repeated
+    #[arg(long = "grant", value_name = "GRANT")]
+    pub(crate) grants: Vec<String>,
+    /// How many may use it
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How long it is good for, like 90s, 10m, 2h or 1d
+    #[arg(long = "for", default_value = "10m", value_name = "TIME", value_parser = valid)]
+    pub(crate) valid: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InviteCommand {
+    /// Say which invites are open
+    List,
+    /// Make an open invite worthless
+    Revoke {
+        /// As `invite list` names it
+        id: String,
+    },
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Accept {
+    /// The invite's URI; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) uri: String,
+    /// What to call its issuer
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// How long to wait for its issuer, in seconds
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Contacts {
+    #[command(subcommand)]
+    pub(crate) command: Option<ContactsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContactsCommand {
+    /// Trust somebody, or change what they may do
+    Add {
+        /// What to call them
+        name: String,
+        /// Who it is: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+        who: String,
+        /// What they may do besides linking, like serve or sock:10.0.0.1:22; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Trust somebody no more; what goes on with them ends at once
+    Remove {
+        /// Name or hashname
+        name: String,
+    },
+    /// Say all about one contact
+    Show {
+        /// Name or hashname
+        name: String,
+    },
+}
+
+#[derive(Debug, Arguments)]
 pub(crate) struct Explain {
     /// The other end: URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
     pub(crate) to: String,
@@ -233,6 +313,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() && time <= MAX_TIMEOUT => Ok(time),
         _ => Err(format!("more than 0 and at most {} seconds", MAX_TIMEOUT.as_secs())),
+    }
+}
+
+/// How long an invite is good for.
+fn valid(text: &str) -> Result<Duration, String> {
+    match crate::config::duration(text) {
+        Ok(time) if time.is_zero() => Err("more than nothing".to_owned()),
+        time => time,
     }
 }
 

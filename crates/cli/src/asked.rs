@@ -1,6 +1,6 @@
 //! What was typed, as a request.
 
-use crate::args::{Explain, Perf, Ping, Pipe};
+use crate::args::{Accept, Contacts, ContactsCommand, Explain, Invite, InviteCommand, Perf, Ping, Pipe};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::request::Request;
@@ -23,6 +23,37 @@ pub(crate) fn ping(options: &Ping) -> Result<Request, Failure> {
 /// The request of `explain`.
 pub(crate) fn explain(options: &Explain) -> Result<Request, Failure> {
     Ok(Request::Explain { to: target::read(&options.to)?, timeout: options.timeout })
+}
+
+/// The request of `invite`.
+pub(crate) fn invite(options: Invite) -> Request {
+    match options.command {
+        Some(InviteCommand::List) => Request::Invites {},
+        Some(InviteCommand::Revoke { id }) => Request::Revoke { id },
+        None => Request::Invite {
+            name: options.name,
+            grants: options.grants,
+            uses: options.uses,
+            valid: options.valid,
+        },
+    }
+}
+
+/// The request of `accept`.
+pub(crate) fn accept(options: Accept) -> Result<Request, Failure> {
+    Ok(Request::Accept { uri: target::read(&options.uri)?, name: options.name, timeout: options.timeout })
+}
+
+/// The request of `contacts`.
+pub(crate) fn contacts(options: Contacts) -> Result<Request, Failure> {
+    Ok(match options.command {
+        None => Request::Contacts { name: None },
+        Some(ContactsCommand::Show { name }) => Request::Contacts { name: Some(name) },
+        Some(ContactsCommand::Remove { name }) => Request::RemoveContact { name },
+        Some(ContactsCommand::Add { name, who, grants }) => {
+            Request::AddContact { name, link: target::read(&who)?, grants }
+        }
+    })
 }
 
 /// The request of `perf`.

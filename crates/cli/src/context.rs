@@ -114,8 +114,8 @@ impl Context {
         if request.needs_running() {
             return Err(actions::not_up());
         }
-        let (keys, lock) = match self.identity(request) {
-            Identity::ThrowAway => (telemesh::generate_keys()?, None),
+        let (keys, lock, store) = match self.identity(request) {
+            Identity::ThrowAway => (telemesh::generate_keys()?, None, None),
             Identity::Me => {
                 let home = home::directory(&self.global)?;
                 if matches!(request, Request::Id {}) && home::has_keys(&home) {
@@ -123,7 +123,7 @@ impl Context {
                         .show(&actions::id_of(&home::keys(&home)?)?, None);
                 }
                 match home::claim(&home).await? {
-                    Claim::Ours(lock) => (home::keys(&home)?, Some(lock)),
+                    Claim::Ours(lock) => (home::keys(&home)?, Some(lock), Some(home::store(&home).await?)),
                     #[cfg(unix)]
                     Claim::Up(client) => return self.ask(client, request, listen).await,
                 }
@@ -133,7 +133,7 @@ impl Context {
             return Renderer::new(self.output, request).show(&actions::id_of(&keys)?, None);
         }
         let endpoint =
-            Endpoint::start(Start { keys, lock, listen, survive_down: None, running: None }).await?;
+            Endpoint::start(Start { keys, lock, listen, store, survive_down: None, running: None }).await?;
         self.carry_out(endpoint, request).await
     }
 
@@ -150,7 +150,7 @@ impl Context {
     /// Without an invite only our own key can be known to the other end; with one it does not matter who we are.
     fn identity(&self, request: &Request) -> Identity {
         let invited = |to: &Secret| target::parse(to.expose()).is_ok_and(|to| target::has_invite(&to));
-        let anybody = request.waits() || request.to().is_some_and(invited);
+        let anybody = !request.changes_contacts() && (request.waits() || request.to().is_some_and(invited));
         if anybody && !self.global.as_me { Identity::ThrowAway } else { Identity::Me }
     }
 

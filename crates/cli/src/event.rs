@@ -20,6 +20,9 @@ pub(crate) enum Event {
     Ping(Ping),
     Explain(Explain),
     Status(Status),
+    Contact(Contact),
+    Invited(Invited),
+    OpenInvite(OpenInvite),
     Id(Id),
     Perf(Perf),
 }
@@ -58,6 +61,8 @@ pub(crate) enum Happened {
     Open { hashname: String, pipe: u64 },
     /// How far something long is.
     Progress { what: String, bytes: u64, total: Option<u64> },
+    /// The configuration was read again: what has changed, and what of it counts only from the next start on.
+    Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.
     Closed { delivered: bool },
     /// The command has ended well.
@@ -120,6 +125,8 @@ pub(crate) struct Status {
     pub(crate) links: Vec<StatusLink>,
     /// Packets that were dropped without an answer, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
+    /// Invites that are open.
+    pub(crate) invites: usize,
     /// Commands that run at the moment, this one among them.
     pub(crate) commands: usize,
 }
@@ -136,10 +143,41 @@ pub(crate) struct StatusLink {
     pub(crate) rtt_us: Option<u64>,
     /// How long it has been up, or down; null if it was never up.
     pub(crate) since_s: Option<u64>,
-    /// Packets of reliable channels, each way, and how many were lost on the way out; since the link's streams began.
-    pub(crate) sent_packets: u64,
-    pub(crate) received_packets: u64,
-    pub(crate) lost_packets: u64,
+    /// Bytes in packets on the wire since the endpoint is up.
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+}
+
+/// Somebody whom we trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    pub(crate) contact: Option<String>,
+    pub(crate) hashname: String,
+    pub(crate) grants: Vec<String>,
+    /// `up`, `down` or `unresolved`.
+    pub(crate) state: String,
+    /// Only when one contact is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<LinkInfo>,
+}
+
+/// A new invite. Its URI holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invited {
+    pub(crate) invite: String,
+    #[serde(flatten)]
+    pub(crate) open: OpenInvite,
+}
+
+/// An invite that can be used, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenInvite {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) grants: Vec<String>,
+    pub(crate) uses: u32,
+    /// Null for never.
+    pub(crate) expires_s: Option<u64>,
 }
 
 /// Who we are.

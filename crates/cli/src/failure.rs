@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use telemesh::channel::AcceptError;
-use telemesh::{ChannelError, CreateError, HandleError, KeysError, LinkError, OpenError, TooManyInvites};
+use telemesh::{
+    ChannelError, ContactError, CreateError, HandleError, KeysError, LinkError, OpenError, StoreError,
+    TooManyInvites,
+};
 
 use crate::event::ErrorObject;
 use crate::output::printable;
@@ -144,6 +147,16 @@ impl From<LinkError> for Failure {
     }
 }
 
+impl From<ContactError> for Failure {
+    fn from(error: ContactError) -> Self {
+        match error {
+            ContactError::NameTaken(error) => Self::Usage(error.to_string()),
+            ContactError::Link(error) => error.into(),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         let reason = std::error::Error::source(&error).map(|source| format!(": {source}"));
@@ -166,4 +179,4 @@ macro_rules! failed {
     )*};
 }
 
-failed!(AcceptError, HandleError, KeysError, TooManyInvites);
+failed!(AcceptError, HandleError, KeysError, StoreError, TooManyInvites);

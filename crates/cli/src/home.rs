@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use telemesh::KeySet;
+use telemesh::{FileStore, KeySet};
 
 use crate::args::Global;
 #[cfg(unix)]
@@ -22,6 +22,9 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// The key file's name in the home folder.
 pub(crate) const KEY: &str = "key";
+
+/// The store's name in the home folder.
+const STORE: &str = "store.redb";
 
 /// The keys of a home folder. They, and the folder, are made if they are missing: hold its lock then.
 pub(crate) fn keys(home: &Path) -> Result<KeySet, Failure> {
@@ -47,6 +50,20 @@ pub(crate) fn prepare(home: &Path) -> Result<(), Failure> {
     builder
         .create(home)
         .map_err(|error| Failure::Failed(format!("could not make the folder {}: {error}", home.display())))
+}
+
+/// Contacts, invites and what is remembered of peers. Call it with the home's lock.
+pub(crate) async fn store(home: &Path) -> Result<FileStore, Failure> {
+    let deadline = Instant::now() + CLAIM_LIMIT;
+    loop {
+        match FileStore::open(home.join(STORE)) {
+            // The system takes a moment to close the files of a process that has ended.
+            Err(telemesh::store::OpenError::InUse { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(CLAIM_PAUSE).await;
+            }
+            done => return done.map_err(|error| Failure::Failed(error.to_string())),
+        }
+    }
 }
 
 /// A home folder that is to be used by one process alone.

@@ -51,7 +51,6 @@ impl Log {
     ///
     /// # Errors
     /// The filter makes no sense.
-    #[allow(dead_code, reason = "for the endpoint that stays up")]
     pub(crate) fn configure(&self, asked: Option<&str>) -> Result<(), Failure> {
         if self.chosen {
             return Ok(());

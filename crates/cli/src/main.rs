@@ -31,6 +31,7 @@ mod request;
 mod running;
 mod secret;
 mod session;
+mod settings;
 mod stdio;
 mod target;
 

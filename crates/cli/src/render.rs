@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{HumanBytes, ProgressBar};
 use telemesh::Hashname;
 
-use crate::event::{Event, Explain, Happened, Id, Perf, Ping, Status, UpDown};
+use crate::event::{Contact, Event, Explain, Happened, Id, Invited, OpenInvite, Perf, Ping, Status, UpDown};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::request::Request;
@@ -75,6 +75,15 @@ impl Renderer {
             Event::Ping(ping) => self.ping(ping),
             Event::Explain(explain) => self.explain(explain),
             Event::Status(status) => self.status(status),
+            Event::Contact(contact) => self.contact(contact),
+            Event::Invited(Invited { invite, open }) => {
+                self.output
+                    .note("Whoever has this link can use it until then; show it only to whom it is for:");
+                self.output.line(format_args!("telemesh accept '{invite}'"))?;
+                self.output.note(open_invite(open));
+                Ok(())
+            }
+            Event::OpenInvite(open) => self.output.line(open_invite(open)),
             Event::Id(id) => self.id(id),
             Event::Perf(perf) => self.perf(perf),
         }
@@ -145,6 +154,17 @@ impl Renderer {
             Happened::Closed { delivered: true } => output.note("ended"),
             Happened::Closed { delivered: false } => {
                 output.note("ended; not everything that was sent has been confirmed");
+            }
+            Happened::Reloaded { changes, restart } => {
+                for change in changes {
+                    output.line(change)?;
+                }
+                for change in restart {
+                    output.line(format_args!("{change}: counts from the next start on"))?;
+                }
+                if changes.is_empty() && restart.is_empty() {
+                    output.note("nothing has changed");
+                }
             }
             Happened::Open { .. } | Happened::Done => {}
         }
@@ -225,6 +245,9 @@ impl Renderer {
         for (reason, count) in status.dropped.iter().filter(|(_, count)| **count > 0) {
             output.line(format_args!("           {count} {reason}"))?;
         }
+        if status.invites > 0 {
+            output.line(format_args!("invites    {} open", status.invites))?;
+        }
         if status.links.is_empty() {
             return output.line("links      none");
         }
@@ -241,11 +264,23 @@ impl Renderer {
                 (None, None) => String::new(),
             };
             output.line(format_args!(
-                "  {who:16} {}{since}{detail}; {} packets out, {} in",
-                link.state, link.sent_packets, link.received_packets
+                "  {who:16} {}{since}{detail}; {} out, {} in",
+                link.state,
+                HumanBytes(link.sent_bytes),
+                HumanBytes(link.received_bytes)
             ))?;
         }
         Ok(())
+    }
+
+    fn contact(&self, contact: &Contact) -> Result<(), Failure> {
+        let name = contact.contact.as_deref().unwrap_or("(no name)");
+        let grants = contact.grants.join(", ");
+        self.output.line(format_args!("{name:16} {} {:10} {grants}", contact.hashname, contact.state))?;
+        match &contact.link {
+            Some(link) => self.output.line(format_args!("{}", link.to_json())),
+            None => Ok(()),
+        }
     }
 
     fn id(&self, id: &Id) -> Result<(), Failure> {
@@ -282,6 +317,14 @@ fn who(hashname: &str, name: Option<&str>) -> String {
             .parse::<Hashname>()
             .map_or_else(|_| hashname.to_owned(), |hashname| hashname.short().to_string()),
     }
+}
+
+/// An invite in a line.
+fn open_invite(invite: &OpenInvite) -> String {
+    let name = invite.name.as_deref().map(|name| format!(" for {name}")).unwrap_or_default();
+    let uses = if invite.uses == 1 { "once".to_owned() } else { format!("{} times", invite.uses) };
+    let time = invite.expires_s.map_or_else(|| "for ever".to_owned(), |time| format!("for {}", span(time)));
+    format!("invite {}{name}: {uses}, {time}; grants {}", invite.id, invite.grants.join(", "))
 }
 
 fn ms(time: Duration) -> f64 {

@@ -19,6 +19,9 @@ pub(crate) const VERSION: u64 = 1;
 /// How long a command waits for a link unless it is told otherwise.
 pub(crate) const LINK_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long an invite is good for unless it is told otherwise.
+pub(crate) const INVITE_TIME: Duration = Duration::from_secs(600);
+
 /// A day: whoever types more has forgotten the unit.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,6 +35,48 @@ pub(crate) enum Request {
     Status {},
     /// Ends the endpoint in order.
     Stop {},
+    /// Reads the configuration file again.
+    Reload {},
+    /// Makes an invite.
+    Invite {
+        /// What its bearer will be called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What the bearer may do besides linking.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        grants: Vec<String>,
+        #[serde(default = "invite_uses")]
+        uses: u32,
+        #[serde(default = "invite_time", rename = "valid_s", with = "whole_seconds")]
+        valid: Duration,
+    },
+    /// The invites that are open.
+    Invites {},
+    /// Makes an open invite worthless.
+    Revoke { id: String },
+    /// Links with an invite, and keeps its issuer as a contact.
+    Accept {
+        uri: Secret,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default = "link_limit", rename = "timeout_s", with = "seconds")]
+        timeout: Duration,
+    },
+    /// Whom we trust: all, or one.
+    Contacts {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// Trusts somebody under a name.
+    AddContact {
+        name: String,
+        /// URI, link JSON or hashname.
+        link: Secret,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        grants: Vec<String>,
+    },
+    /// Trusts somebody no more, from now on.
+    RemoveContact { name: String },
     /// Round trips over the link.
     Ping {
         to: Secret,
@@ -122,6 +167,7 @@ impl Request {
     fn checked(self) -> Result<Self, Failure> {
         match &self {
             Self::Ping { count: 0, .. } => Err(usage("`count` is at least 1")),
+            Self::Invite { uses: 0, .. } => Err(usage("`uses` is at least 1")),
             Self::Perf { size_mib, .. } if !(1..=MAX_MIB).contains(size_mib) => {
                 Err(usage("`size_mib` is from 1 to 1048576"))
             }
@@ -137,7 +183,7 @@ impl Request {
     /// The other end, if it has one.
     pub(crate) fn to(&self) -> Option<&Secret> {
         match self {
-            Self::Ping { to, .. } | Self::Explain { to, .. } => Some(to),
+            Self::Ping { to, .. } | Self::Explain { to, .. } | Self::Accept { uri: to, .. } => Some(to),
             Self::Pipe { to, .. } | Self::Perf { to, .. } => to.as_ref(),
             _ => None,
         }
@@ -145,7 +191,21 @@ impl Request {
 
     /// Whether only an endpoint that is up can carry it out.
     pub(crate) fn needs_running(&self) -> bool {
-        matches!(self, Self::Status {} | Self::Stop {} | Self::Result { .. })
+        matches!(
+            self,
+            Self::Status {}
+                | Self::Stop {}
+                | Self::Reload {}
+                | Self::Result { .. }
+                | Self::Invite { .. }
+                | Self::Invites {}
+                | Self::Revoke { .. }
+        )
+    }
+
+    /// Whether it has to be us who carries it out, although somebody else could.
+    pub(crate) fn changes_contacts(&self) -> bool {
+        matches!(self, Self::Accept { .. })
     }
 
     /// Whether it waits for somebody else to come.
@@ -163,6 +223,14 @@ fn usage(reason: &str) -> Failure {
 
 fn ping_count() -> u32 {
     4
+}
+
+fn invite_uses() -> u32 {
+    1
+}
+
+fn invite_time() -> Duration {
+    INVITE_TIME
 }
 
 fn perf_size() -> u64 {
@@ -192,6 +260,24 @@ mod seconds {
         let time = Duration::try_from_secs_f64(f64::deserialize(deserializer)?).ok();
         time.filter(|time| !time.is_zero() && *time <= super::MAX_TIMEOUT)
             .ok_or_else(|| D::Error::custom("a time is more than 0 and at most 86400 seconds"))
+    }
+}
+
+/// A time as a whole number of seconds.
+mod whole_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        match u64::deserialize(deserializer)? {
+            0 => Err(D::Error::custom("`valid_s` is at least 1")),
+            seconds => Ok(Duration::from_secs(seconds)),
+        }
     }
 }
 

@@ -1,20 +1,30 @@
 //! What only an endpoint that stays up has: somebody may stop it, commands come and go, links have a past.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use telemesh::Hashname;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::event::Happened;
+use crate::failure::Failure;
 
 /// See the module's page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Running {
+    /// Whoever has the configuration.
+    reloads: mpsc::Sender<Reload>,
     stage: watch::Sender<Stage>,
     commands: Arc<AtomicUsize>,
     changed: Mutex<HashMap<Hashname, Instant>>,
+    /// Contacts of the configuration file.
+    declared: Mutex<BTreeSet<Hashname>>,
 }
+
+/// Asks for the configuration to be read again, and waits for what that has changed.
+pub(crate) type Reload = oneshot::Sender<Result<Happened, Failure>>;
 
 /// How far its end is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +48,24 @@ impl Drop for Counted {
 }
 
 impl Running {
+    /// What is asked for comes out of the receiver.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Reload>) {
+        let (reloads, receiver) = mpsc::channel(1);
+        let (stage, commands, changed, declared) = Default::default();
+        (Self { reloads, stage, commands, changed, declared }, receiver)
+    }
+
+    /// Has the configuration read again.
+    ///
+    /// # Errors
+    /// The file is wrong, and everything stays as it was.
+    pub(crate) async fn reload(&self) -> Result<Happened, Failure> {
+        let stopping = || Failure::Failed("the endpoint is stopping".into());
+        let (sender, receiver) = oneshot::channel();
+        self.reloads.send(sender).await.map_err(|_| stopping())?;
+        receiver.await.map_err(|_| stopping())?
+    }
+
     /// Asks the endpoint to end.
     pub(crate) fn begin_stop(&self) {
         self.stage.send_if_modified(|stage| {
@@ -68,6 +96,16 @@ impl Running {
     /// It has ended.
     pub(crate) fn closed(&self, delivered: bool) {
         self.stage.send_replace(Stage::Closed { delivered });
+    }
+
+    /// These contacts are in the configuration file.
+    pub(crate) fn declare(&self, contacts: BTreeSet<Hashname>) {
+        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = contacts;
+    }
+
+    /// Whether a contact is in the configuration file.
+    pub(crate) fn is_declared(&self, peer: &Hashname) -> bool {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(peer)
     }
 
     /// A command begins; it ends with what this gives.

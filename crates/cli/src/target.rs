@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use serde::de::IgnoredAny;
-use telemesh::{Hashname, LinkTarget};
+use telemesh::{Hashname, LinkInfo, LinkTarget};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -48,6 +48,23 @@ pub(crate) fn hashname(target: &LinkTarget) -> Option<Hashname> {
         LinkTarget::Hashname(hashname) => Some(*hashname),
         LinkTarget::Info(info) => Some(info.hashname()),
         LinkTarget::Uri(uri) => Some(uri.link().hashname()),
+        _ => None,
+    }
+}
+
+/// All that it says about how to reach somebody, also the address in front of a URI.
+pub(crate) fn info(target: &LinkTarget) -> Option<LinkInfo> {
+    match target {
+        LinkTarget::Hashname(hashname) => Some(LinkInfo::unresolved(*hashname)),
+        LinkTarget::Info(info) => Some((**info).clone()),
+        LinkTarget::Uri(uri) => {
+            let info = uri.link().clone();
+            let known = |address| info.addresses().any(|known| known == address);
+            let missing: Vec<_> = uri.addresses().filter(|address| !known(*address)).collect();
+            // More addresses than an information has room for are left out.
+            let with = |info: LinkInfo, address| info.clone().with_path(address).unwrap_or(info);
+            Some(missing.into_iter().fold(info.clone(), with))
+        }
         _ => None,
     }
 }

@@ -1,7 +1,9 @@
 //! One file per request: what an endpoint does, and what it says meanwhile.
 
+mod contacts;
 mod explain;
 mod id;
+mod invites;
 pub(crate) mod perf;
 mod ping;
 mod pipe;
@@ -32,6 +34,21 @@ pub(crate) async fn carry_out(
         Request::Id {} => id::run(endpoint, session).await,
         Request::Status {} => status::run(endpoint, session).await,
         Request::Stop {} => status::stop(endpoint, session).await,
+        Request::Reload {} => status::reload(endpoint, session).await,
+        Request::Invite { name, grants, uses, valid } => {
+            invites::make(endpoint, session, name.as_deref(), &grants, uses, valid).await
+        }
+        Request::Invites {} => invites::list(endpoint, session).await,
+        Request::Revoke { id } => invites::revoke(endpoint, &id).await,
+        Request::Accept { uri, name, timeout } => {
+            contacts::accept(endpoint, session, &uri, name.as_deref(), timeout).await
+        }
+        Request::Contacts { name: None } => contacts::list(endpoint, session).await,
+        Request::Contacts { name: Some(name) } => contacts::show(endpoint, session, &name).await,
+        Request::AddContact { name, link, grants } => {
+            contacts::add(endpoint, session, &name, &link, &grants).await
+        }
+        Request::RemoveContact { name } => contacts::remove(endpoint, &name).await,
         Request::Ping { to, count, timeout } => ping::run(endpoint, session, &to, count, timeout).await,
         Request::Explain { to, timeout } => explain::run(endpoint, session, &to, timeout).await,
         Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,

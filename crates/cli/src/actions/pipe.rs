@@ -58,7 +58,7 @@ async fn open(endpoint: &Endpoint, session: &Session, to: &Secret) -> Result<(Ch
 /// Waits for a stream. Later ones find nobody.
 async fn wait(endpoint: &Endpoint, session: &Session, invite: bool) -> Result<Channel, Failure> {
     let stream = endpoint.hub().next_stream();
-    waiting::announce(endpoint, session, invite).await?;
+    let _invite = waiting::announce(endpoint, session, invite).await?;
     let mut links = pin!(waiting::report_links(endpoint, session));
     let request = tokio::select! {
         // The link comes up before its first stream, and that is how it is told.

@@ -21,6 +21,7 @@ pub(super) async fn run(endpoint: &Endpoint, session: &Session) -> Result<(), Fa
         addresses: mesh.addresses().iter().map(ToString::to_string).collect(),
         links,
         dropped: mesh.metrics().dropped,
+        invites: mesh.invites().len(),
         commands: running.commands(),
     };
     session.say(Event::Status(status)).await
@@ -28,8 +29,7 @@ pub(super) async fn run(endpoint: &Endpoint, session: &Session) -> Result<(), Fa
 
 fn shown(endpoint: &Endpoint, link: &Link) -> StatusLink {
     let (word, reason) = state(link.state().state);
-    let stats = link.engine_stats();
-    let count = |of: fn(&telemesh::EngineStats) -> u64| stats.as_ref().map_or(0, of);
+    let traffic = link.traffic();
     let since = endpoint.running().and_then(|running| running.since(&link.hashname()));
     StatusLink {
         hashname: link.hashname().to_string(),
@@ -39,9 +39,8 @@ fn shown(endpoint: &Endpoint, link: &Link) -> StatusLink {
         path: path(link),
         rtt_us: link.path().and_then(|path| path.rtt).map(micros),
         since_s: since.map(|at| at.elapsed().as_secs()),
-        sent_packets: count(|stats| stats.sent_packets),
-        received_packets: count(|stats| stats.received_packets),
-        lost_packets: count(|stats| stats.lost_packets),
+        sent_bytes: traffic.bytes_sent,
+        received_bytes: traffic.bytes_received,
     }
 }
 
@@ -50,6 +49,13 @@ pub(super) async fn stop(endpoint: &Endpoint, session: &Session) -> Result<(), F
     let running = endpoint.running().ok_or_else(not_up)?;
     let delivered = running.stop().await;
     session.happened(Happened::Closed { delivered }).await
+}
+
+/// Reads the configuration file again.
+pub(super) async fn reload(endpoint: &Endpoint, session: &Session) -> Result<(), Failure> {
+    let running = endpoint.running().ok_or_else(not_up)?;
+    let event = running.reload().await?;
+    session.happened(event).await
 }
 
 /// There is nothing to ask.

@@ -6,26 +6,30 @@ use futures_util::StreamExt as _;
 use telemesh::{Invite, LinkEvent, Network as _};
 
 use super::{link_up, path};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, ForNow};
 use crate::event::{Happened, UpDown};
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// How often an invite may be used while its command waits: a `ping` before, a second attempt after an interrupted one. The
-/// invite ends with the command.
+/// How often an invite to a throw-away endpoint may be used: for a `ping` before, for a second attempt after an interrupted one.
 const INVITE_USES: u32 = 100;
 
-/// Says that the command waits, with an invite to it. A throw-away endpoint has nobody else who could come; at one that is up
-/// the contacts may, and an invite is made only if it is asked for.
-pub(super) async fn announce(endpoint: &Endpoint, session: &Session, invite: bool) -> Result<(), Failure> {
-    let mesh = endpoint.mesh();
+/// Says that the command waits, with an invite to it that ends with the command. A throw-away endpoint has nobody else who could
+/// come; at one that is up the contacts may, and an invite, to become one of them, is made only if it is asked for.
+pub(super) async fn announce(
+    endpoint: &Endpoint,
+    session: &Session,
+    invite: bool,
+) -> Result<Option<ForNow>, Failure> {
+    let uses = if endpoint.running().is_some() { 1 } else { INVITE_USES };
     let invite = if invite || endpoint.running().is_none() {
-        let invite = Invite::once().uses(INVITE_USES).valid_for(Duration::MAX);
-        Some(mesh.invite(invite)?.to_secret_string().to_string())
+        Some(endpoint.invite_for_now(Invite::once().uses(uses).valid_for(Duration::MAX))?)
     } else {
         None
     };
-    session.happened(ready(endpoint, invite)).await
+    let (uri, for_now) = invite.unzip();
+    session.happened(ready(endpoint, uri.map(|uri| uri.to_secret_string().to_string()))).await?;
+    Ok(for_now)
 }
 
 /// The endpoint can be linked to.

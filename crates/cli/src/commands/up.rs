@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use telemesh::{Invite, LinkEvent, LinkEvents, Network as _};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::actions::waiting;
 use crate::args::Up;
-use crate::config::Config;
 use crate::context::Context;
 #[cfg(unix)]
 use crate::control::server::Server;
@@ -26,7 +25,8 @@ use crate::interrupt::Interrupts;
 use crate::lock::HomeLock;
 use crate::output::Output;
 use crate::render::Renderer;
-use crate::running::Running;
+use crate::running::{Reload, Running};
+use crate::settings::Settings;
 
 /// Events that may wait for whoever reads the output. What is more is left out: the endpoint does not wait for a reader.
 const UNREAD: usize = 256;
@@ -37,8 +37,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Runs the endpoint until a signal or `stop` ends it.
 pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interrupts) -> Result<(), Failure> {
     let home = home::directory(&context.global)?;
-    let config = Config::of_endpoint(&context.global, options.config.as_deref())?;
-    context.log.configure(config.log.as_deref())?;
+    let mut settings = Settings::load(context, &home, options.config.as_deref())?;
     let lock = tokio::select! {
         lock = claim(&home) => lock?,
         () = interrupts.next() => return Err(Failure::Interrupted),
@@ -46,11 +45,16 @@ pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interr
     // Dropped before the lock: the socket is removed while the home is still ours.
     #[cfg(unix)]
     let server = Server::open(&home, &lock)?;
-    let endpoint = start(&home, options, &config).await?;
+    let (endpoint, mut reloads) = start(&home, options, &settings).await?;
+    let running = endpoint.running().ok_or_else(|| Failure::Failed("the endpoint is not up".into()))?;
+    settings.apply(&endpoint, running)?;
+    for link in endpoint.mesh().links() {
+        link.connect();
+    }
     let (screen, shown) = Screen::start(context.output);
     let mut connections = JoinSet::new();
     let invite = match options.invite {
-        true => Some(endpoint.mesh().invite(Invite::once())?.to_secret_string().to_string()),
+        true => Some(endpoint.invite(Invite::once())?.0.to_secret_string().to_string()),
         false => None,
     };
     screen.show(waiting::ready(&endpoint, invite));
@@ -68,6 +72,7 @@ pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interr
         tokio::select! {
             () = &mut serving => {}
             () = tell(&endpoint, &screen) => {}
+            () = reload(context, &endpoint, &mut settings, &mut reloads, &screen) => {}
             () = interrupts.next() => {}
         }
     }
@@ -96,16 +101,40 @@ async fn claim(home: &Path) -> Result<HomeLock, Failure> {
     }
 }
 
-async fn start(home: &Path, options: &Up, config: &Config) -> Result<Endpoint, Failure> {
-    let listen = if options.listen.is_empty() { &config.listen } else { &options.listen };
-    Endpoint::start(Start {
+async fn start(
+    home: &Path,
+    options: &Up,
+    settings: &Settings,
+) -> Result<(Endpoint, mpsc::Receiver<Reload>), Failure> {
+    let listen = if options.listen.is_empty() { settings.listen() } else { &options.listen };
+    let (running, reloads) = Running::new();
+    let start = Start {
         keys: home::keys(home)?,
         lock: None,
         listen,
-        survive_down: config.survive_down,
-        running: Some(Running::default()),
-    })
-    .await
+        store: Some(home::store(home).await?),
+        survive_down: settings.survive_down(),
+        running: Some(running),
+    };
+    Ok((Endpoint::start(start).await?, reloads))
+}
+
+/// Reads the configuration again whenever somebody asks for that.
+async fn reload(
+    context: &Context,
+    endpoint: &Endpoint,
+    settings: &mut Settings,
+    reloads: &mut mpsc::Receiver<Reload>,
+    screen: &Screen,
+) {
+    while let (Some(asked), Some(running)) = (reloads.recv().await, endpoint.running()) {
+        let result = settings.reload(context, endpoint, running);
+        if let Ok(event) = &result {
+            screen.show(event.clone());
+        }
+        // Whoever has asked may have gone.
+        let _ = asked.send(result);
+    }
 }
 
 /// Says what happens, for as long as it is polled.

@@ -29,7 +29,6 @@ pub(crate) enum Change {
 
 impl Change {
     /// Whether it counts only from the next start on: sockets and tables are made at the start.
-    #[allow(dead_code, reason = "what `reload` of the running endpoint needs")]
     pub(crate) fn needs_restart(&self) -> bool {
         match self {
             Self::Listen | Self::Public | Self::MaxLinks | Self::SurviveDown => true,
@@ -55,7 +54,6 @@ impl fmt::Display for Change {
 
 impl Config {
     /// All that is different in a newer configuration.
-    #[allow(dead_code, reason = "what `reload` of the running endpoint needs")]
     pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         // Taken apart, so that a new setting cannot be forgotten here.
         let Self { listen, public, log, max_links, survive_down, contacts } = self;

@@ -22,10 +22,8 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::home;
 
-#[allow(unused_imports, reason = "what `reload` of the running endpoint needs")]
 pub(crate) use changes::Change;
 pub(crate) use problem::{ConfigError, Problem};
-#[allow(unused_imports, reason = "the same rules hold for what is typed")]
 pub(crate) use value::duration;
 
 /// The file's name in the home folder.
@@ -81,7 +79,6 @@ impl Config {
     ///
     /// # Errors
     /// The file is wrong, or the chosen one is missing.
-    #[allow(dead_code, reason = "the endpoint that stays up starts with it")]
     pub(crate) fn of_endpoint(global: &Global, chosen: Option<&Path>) -> Result<Self, Failure> {
         let path = path(global, chosen)?;
         match Self::load(&path) {

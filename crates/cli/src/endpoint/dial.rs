@@ -84,11 +84,28 @@ impl Guests {
         }
     }
 
-    /// The endpoint has ended, and with it every command.
-    pub(super) fn forget_all(&self, mesh: &Mesh) {
-        for (peer, _) in self.lock().drain() {
+    /// The peer is a contact from now on.
+    pub(super) fn stays(&self, peer: &Hashname) {
+        self.lock().remove(peer);
+    }
+
+    /// Whether the peer is trusted only because commands use it.
+    pub(super) fn has(&self, peer: &Hashname) -> bool {
+        self.lock().contains_key(peer)
+    }
+
+    /// The endpoint ends: lets go of all, once they have what they wait for. Whether they have.
+    pub(super) async fn dismiss(&self, mesh: &Mesh, limit: Duration) -> bool {
+        let guests: Vec<_> = self.lock().drain().map(|(peer, _)| peer).collect();
+        let mut delivered = true;
+        for peer in guests {
+            if let Some(link) = mesh.find(&peer) {
+                delivered &= link.settled(limit).await || link.drained(Duration::ZERO).await;
+                link.close();
+            }
             mesh.forget(&peer);
         }
+        delivered
     }
 }
 

@@ -3,21 +3,21 @@
 pub(crate) mod dial;
 pub(crate) mod hub;
 pub(crate) mod pipes;
+mod trust;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use telemesh::{Hashname, KeySet, Link, LinkTarget, Mesh};
+use telemesh::{FileStore, KeySet, Link, Mesh};
 
 use crate::failure::Failure;
 use crate::lock::HomeLock;
 use crate::running::Running;
-use crate::secret::Secret;
-use crate::target;
 use dial::Guests;
 use hub::Hub;
 use pipes::Pipes;
+pub(crate) use trust::ForNow;
 
 /// How long a command waits until the other end has confirmed what it was sent.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ struct Inner {
     hub: Arc<Hub>,
     guests: Arc<Guests>,
     pipes: Pipes,
+    inviting: Mutex<()>,
     started: Instant,
     /// What only an endpoint that stays up has.
     running: Option<Running>,
@@ -47,6 +48,8 @@ pub(crate) struct Start<'a> {
     pub(crate) keys: KeySet,
     pub(crate) lock: Option<HomeLock>,
     pub(crate) listen: &'a [SocketAddr],
+    /// Where contacts and invites are kept; in memory if there is none.
+    pub(crate) store: Option<FileStore>,
     pub(crate) survive_down: Option<Duration>,
     pub(crate) running: Option<Running>,
 }
@@ -64,6 +67,9 @@ impl Endpoint {
         if let Some(time) = start.survive_down {
             builder = builder.survive_down(time);
         }
+        if let Some(store) = start.store {
+            builder = builder.store(Arc::new(store));
+        }
         let mesh = builder.create().await?;
         let hub = Hub::start(&mesh)?;
         let inner = Inner {
@@ -71,6 +77,7 @@ impl Endpoint {
             hub,
             guests: Arc::default(),
             pipes: Pipes::default(),
+            inviting: Mutex::default(),
             started: Instant::now(),
             running: start.running,
             _lock: start.lock,
@@ -103,18 +110,9 @@ impl Endpoint {
         self.inner.running.as_ref()
     }
 
-    /// The name of a contact.
-    #[allow(clippy::unused_self, reason = "contacts have names once the store has them")]
-    pub(crate) fn name_of(&self, _peer: &Hashname) -> Option<String> {
-        None
-    }
-
-    /// What a `TO` means here.
-    ///
-    /// # Errors
-    /// [`Failure::Usage`], without the text itself if it may hold a secret.
-    pub(crate) fn target(&self, to: &Secret) -> Result<LinkTarget, Failure> {
-        target::parse(to.expose())
+    /// Held while an invite is made.
+    fn inviting(&self) -> MutexGuard<'_, ()> {
+        self.inner.inviting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sure that all that was sent over a link has arrived.
@@ -127,9 +125,11 @@ impl Endpoint {
 
     /// Ends the endpoint in order. Whether everything that was sent has arrived.
     pub(crate) async fn close(&self) -> bool {
-        let delivered = self.mesh().close().await.delivered;
-        self.guests().forget_all(self.mesh());
-        delivered
+        let guests_have_all = self.guests().dismiss(self.mesh(), DELIVERY_LIMIT).await;
+        if let Err(error) = self.mesh().saved().await {
+            tracing::error!(%error, "what has changed last was not saved");
+        }
+        self.mesh().close().await.delivered && guests_have_all
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod contacts;
 mod demo;
 mod describing;
 mod doctor;

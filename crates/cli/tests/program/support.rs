@@ -140,6 +140,22 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     Running::start(command).end()
 }
 
+/// Reads objects until one is this event.
+pub(crate) fn wait_for_line(output: &mut impl Read, event: &str) {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        assert_eq!(output.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&line));
+        if byte != *b"\n" {
+            line.push(byte[0]);
+        } else if objects(std::str::from_utf8(&line).unwrap())[0]["event"] == event {
+            return;
+        } else {
+            line.clear();
+        }
+    }
+}
+
 /// The invite in a ready event.
 pub(crate) fn invite(ready: &Value) -> &str {
     ready["invite"].as_str().unwrap()

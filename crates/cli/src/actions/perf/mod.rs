@@ -25,7 +25,7 @@ pub(super) struct Wanted<'a> {
 /// Answers those who measure, for as long as it is polled.
 pub(super) async fn answer(endpoint: &Endpoint, session: &Session, invite: bool) -> Result<(), Failure> {
     let _answering = endpoint.hub().answer_measurements();
-    waiting::announce(endpoint, session, invite).await?;
+    let _invite = waiting::announce(endpoint, session, invite).await?;
     waiting::report_links(endpoint, session).await
 }
 
