@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod fuzz;
 mod graph;
 mod mutations;
 mod namespaces;
@@ -40,6 +41,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["ci", rest @ ..] => ci::run(rest),
         ["codegen"] => codegen::run(false),
         ["codegen", "--check"] => codegen::run(true),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["graph"] => graph::run(),
         ["mutations"] => mutations::run(),
         ["namespaces"] => namespaces::run(),
@@ -62,6 +64,11 @@ usage: cargo xtask <chore>
   codegen [--check]     write the code generated from proto/, or check that it is up to date
   readme                check the pages' commands, snippets and links, and run the README's examples
   mutations             take each guard out of the protocol in turn; the tests must fail every time
+  fuzz [TARGET]…        give every decoder, or the named targets of fuzz/, what nobody would send (nightly, cargo-fuzz)
+     [--seconds N]      for each target; 30 unless it is said
+     [--jobs N]         targets at a time; as many as there are cores unless it is said
+     [--sanitizer NAME] none unless it is said; address, leak, thread
+     --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
   bench [OPTION]…       run the comparison in bench/ and write its tables into docs/PERFORMANCE.md
 ";

@@ -91,6 +91,13 @@ pub(crate) fn output(root: &Path, line: &str) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed something that is not UTF-8"))
 }
 
+/// Whether a command line can be run and ends well; what it says is nobody's business.
+pub(crate) fn succeeds(root: &Path, line: &str) -> bool {
+    let ended = command(root, line)
+        .and_then(|mut command| Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).status()?));
+    ended.is_ok_and(|status| status.success())
+}
+
 /// This program's file. `main` asks for it first of all: once a build has replaced the file, Linux no longer
 /// gives its name.
 pub(crate) static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::current_exe().ok());

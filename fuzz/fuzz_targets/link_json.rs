@@ -1,0 +1,4 @@
+//! libFuzzer's way into the target `link_json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| telemesh_fuzz::link_json(data));

@@ -1,0 +1,54 @@
+//! What is fuzzed, as functions of the fuzzer's bytes. Each panics when something is wrong and returns when nothing is.
+//!
+//! The files in `fuzz_targets/` only call these, so that the tests here can put the checked-in seeds through them with an
+//! ordinary compiler. Most take bytes from outside and assert that what was decoded can be encoded and means the same
+//! then. Two have a state: [`engine`] and [`link`] are pairs of endpoints whose packets, times and owners the fuzzer
+//! plays. [README](https://github.com/telemesh/telemesh/blob/main/fuzz/README.md) says how to run and extend them.
+
+mod address;
+mod engine;
+mod framing;
+mod identity;
+mod input;
+mod link;
+mod packet;
+pub mod seeds;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use address::{link_json, link_target, link_uri, path_address};
+pub use engine::engine;
+pub use framing::messages;
+pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
+pub use link::link;
+pub use packet::{packet, record};
+pub use stream::stream;
+pub use wire::{answer, control, frame, hello, open};
+
+/// A target's function.
+pub type Target = fn(&[u8]);
+
+/// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
+pub const TARGETS: [(&str, Target); 19] = [
+    ("hashname", hashname),
+    ("rollup", rollup),
+    ("key_file", key_file),
+    ("sealed", sealed),
+    ("hello", hello),
+    ("open", open),
+    ("answer", answer),
+    ("control", control),
+    ("frame", frame),
+    ("path_address", path_address),
+    ("link_json", link_json),
+    ("link_uri", link_uri),
+    ("link_target", link_target),
+    ("packet", packet),
+    ("record", record),
+    ("messages", messages),
+    ("stream", stream),
+    ("engine", engine),
+    ("link", link),
+];
