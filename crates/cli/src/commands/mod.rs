@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }
         Command::Doctor { config } => doctor::run(context, config.as_deref()).await,
-        Command::Key(options) => key::run(context, &options),
+        Command::Key(options) => key::run(context, &options).await,
         Command::Config(options) => config::run(context, &options),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { folder } => man::run(context, folder.as_deref()),

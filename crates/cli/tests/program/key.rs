@@ -86,6 +86,36 @@ fn a_sealed_backup_needs_its_passphrase() {
     assert!(!here.path().join("x").exists());
 }
 
+/// A sealed backup of an earlier version, of a key that nobody uses.
+const SEALED: &str = "\
+# A telemesh key, sealed with a passphrase. Keep both, apart from each other.
+# Bring it back with: telemesh key restore FILE
+telemesh key backup 1
+hashname nrqzz35qzocvvw5ycpwbhtb4x5yuvhal7tizlbbpn4hepwbvbrja
+sealed yes
+gvqf dwzc q2ef 63rb rfby px5n cym2 roaa  oibn
+nus2 vrsi kb3z 5stb y75s m2y4 7ipb avmp  lerj
+afig cksn 3hw6 zl24 puq6 tjbo vnw6 ub6y  km4o
+ifc4 lkev liqs okaw mbnd udj6 y73g lpel  7i5h
+xomh 7g2f yn3i ta26 tsz5 onqo yvp7 6m2l  xdfh
+5emp ijjl s3uo 33uf vunj q5h5 qewl hs7d  bwet
+tmaw 7adx gdz5 bi25 dzpt t5oo uea5 akxw  cjy6
+t635 agxe 6a5i jznz ku3y vful jyqw n7i5  evz2
+3iwz 75uz iz4i fkfh gcwj zbx3 pi5l dyua  vwal
+keag 4nkl 7jpk di2g 76fb xpft dsoi qhqu  iwaq
+ai3b fobf cnea q6mw s6lj ddgj wkio fg6h  ys7b
+ogla  egzg
+end kojuueiw
+";
+
+#[test]
+fn a_backup_of_an_earlier_version_is_still_one() {
+    let folder = folder();
+    let (saved, passphrase) = (file(&folder, "sealed", SEALED), file(&folder, "passphrase", "correct horse"));
+    run(telemesh(&folder, "key restore --passphrase-file").arg(passphrase).arg(saved)).with_code(0);
+    assert!(SEALED.contains(&hashname(&folder)));
+}
+
 #[test]
 fn nothing_that_is_there_is_overwritten() {
     let (here, there) = (folder(), folder());

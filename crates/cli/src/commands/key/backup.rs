@@ -23,7 +23,7 @@ struct BackupObject {
 }
 
 /// Writes the key of the home folder to a file of its own or to standard output.
-pub(crate) fn run(context: &Context, options: &KeyBackup) -> Result<(), Failure> {
+pub(crate) async fn run(context: &Context, options: &KeyBackup) -> Result<(), Failure> {
     if options.file.is_none() && !options.print && io::stdout().is_terminal() {
         return Err(Failure::Usage(
             "a key does not belong on a screen: name a FILE, or say --print if nobody is looking".into(),
@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, options: &KeyBackup) -> Result<(), Failure>
     let sealed = options.seal || options.passphrase_file.is_some();
     let mut content = keys.to_bytes();
     if sealed {
-        let passphrase = passphrase::choose(options.passphrase_file.as_deref())?;
+        let passphrase = passphrase::choose(options.passphrase_file.as_deref()).await?;
         content = seal::seal(&content, &keys.hashname(), &passphrase)?;
     }
     let text = text::write(&Backup { hashname: keys.hashname(), sealed, content });

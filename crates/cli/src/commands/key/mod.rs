@@ -11,9 +11,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 /// Runs one of the two.
-pub(crate) fn run(context: &Context, command: &KeyCommand) -> Result<(), Failure> {
+pub(crate) async fn run(context: &Context, command: &KeyCommand) -> Result<(), Failure> {
     match command {
-        KeyCommand::Backup(options) => backup::run(context, options),
-        KeyCommand::Restore(options) => restore::run(context, options),
+        KeyCommand::Backup(options) => backup::run(context, options).await,
+        KeyCommand::Restore(options) => restore::run(context, options).await,
     }
 }

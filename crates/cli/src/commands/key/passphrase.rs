@@ -4,8 +4,10 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
+use std::thread;
 
 use console::Term;
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -20,12 +22,12 @@ const MAX_LENGTH: u64 = 1_024;
 ///
 /// # Errors
 /// There is none, or it is too short.
-pub(super) fn choose(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+pub(super) async fn choose(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     let passphrase = match file {
         Some(file) => from_file(file)?,
         None => {
-            let first = ask("Passphrase: ")?;
-            if *first != *ask("The same again: ")? {
+            let first = ask("Passphrase: ").await?;
+            if *first != *ask("The same again: ").await? {
                 return Err(Failure::Usage("the two passphrases are different".into()));
             }
             first
@@ -44,10 +46,10 @@ pub(super) fn choose(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> 
 ///
 /// # Errors
 /// There is none.
-pub(super) fn recall(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
+pub(super) async fn recall(file: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     match file {
         Some(file) => from_file(file),
-        None => ask("Passphrase of the backup: "),
+        None => ask("Passphrase of the backup: ").await,
     }
 }
 
@@ -63,7 +65,8 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(line)
 }
 
-fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+/// Asks at the terminal. A thread waits for the answer, since whoever presses Ctrl-C does not want to press Enter too.
+async fn ask(prompt: &'static str) -> Result<Zeroizing<String>, Failure> {
     let terminal = Term::stderr();
     if !terminal.is_term() {
         return Err(Failure::Usage(
@@ -71,6 +74,45 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
         ));
     }
     let failed = |error: io::Error| Failure::Failed(format!("could not ask for the passphrase: {error}"));
-    terminal.write_str(prompt).map_err(failed)?;
-    terminal.read_secure_line().map(Zeroizing::new).map_err(failed)
+    let _echo = Echo::remember();
+    let (sender, answer) = oneshot::channel();
+    thread::spawn(move || {
+        let line = terminal.write_str(prompt).and_then(|()| terminal.read_secure_line()).map(Zeroizing::new);
+        // Nobody may be waiting any more.
+        let _ = sender.send(line);
+    });
+    answer.await.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into())).map_err(failed)
+}
+
+/// The terminal as it was: it shows again what is typed, also when nobody waits for the passphrase any more.
+struct Echo {
+    #[cfg(unix)]
+    before: Option<(File, rustix::termios::Termios)>,
+}
+
+impl Echo {
+    #[cfg(unix)]
+    fn remember() -> Self {
+        let terminal = File::open("/dev/tty").ok();
+        let before = terminal.and_then(|terminal| {
+            let attributes = rustix::termios::tcgetattr(&terminal).ok()?;
+            Some((terminal, attributes))
+        });
+        Self { before }
+    }
+
+    #[cfg(not(unix))]
+    fn remember() -> Self {
+        Self {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some((terminal, attributes)) = &self.before {
+            // What cannot be restored is told by the terminal itself.
+            let _ = rustix::termios::tcsetattr(terminal, rustix::termios::OptionalActions::Now, attributes);
+        }
+    }
 }

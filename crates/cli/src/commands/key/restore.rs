@@ -30,8 +30,8 @@ struct RestoreObject {
 }
 
 /// Reads a backup and makes it the key of the home folder.
-pub(crate) fn run(context: &Context, options: &KeyRestore) -> Result<(), Failure> {
-    let keys = keys(options)?;
+pub(crate) async fn run(context: &Context, options: &KeyRestore) -> Result<(), Failure> {
+    let keys = keys(options).await?;
     let folder = home::directory(&context.global)?;
     let path = home::key_path(&context.global)?;
     make_folder(&folder).map_err(|error| failed("could not make", &folder, &error))?;
@@ -80,7 +80,7 @@ fn report(
 }
 
 /// The keys in the backup.
-fn keys(options: &KeyRestore) -> Result<KeySet, Failure> {
+async fn keys(options: &KeyRestore) -> Result<KeySet, Failure> {
     let bytes = read(&options.file).map_err(|error| failed("could not read", &options.file, &error))?;
     let wrong = |why: &dyn std::fmt::Display| Failure::Failed(format!("{}: {why}", options.file.display()));
     if bytes.starts_with(KEY_FILE) {
@@ -89,7 +89,7 @@ fn keys(options: &KeyRestore) -> Result<KeySet, Failure> {
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong(&text::BackupError::NotABackup))?;
     let backup = text::read(text).map_err(|error| wrong(&error))?;
     let content = if backup.sealed {
-        let passphrase = passphrase::recall(options.passphrase_file.as_deref())?;
+        let passphrase = passphrase::recall(options.passphrase_file.as_deref()).await?;
         seal::open(&backup.content, &backup.hashname, &passphrase)?
     } else {
         backup.content
