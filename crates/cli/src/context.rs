@@ -132,8 +132,17 @@ impl Context {
         if matches!(request, Request::Id {}) {
             return Renderer::new(self.output, request).show(&actions::id_of(&keys)?, None);
         }
-        let endpoint =
-            Endpoint::start(Start { keys, lock, listen, store, survive_down: None, running: None }).await?;
+        let endpoint = Endpoint::start(Start {
+            keys,
+            lock,
+            listen,
+            store,
+            survive_down: None,
+            public: false,
+            max_links: None,
+            running: None,
+        })
+        .await?;
         self.carry_out(endpoint, request).await
     }
 

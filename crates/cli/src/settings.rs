@@ -52,6 +52,16 @@ impl Settings {
         self.current.survive_down
     }
 
+    /// Whether strangers may learn that somebody is here.
+    pub(crate) fn public(&self) -> bool {
+        self.current.public.unwrap_or(false)
+    }
+
+    /// The most links.
+    pub(crate) fn max_links(&self) -> Option<usize> {
+        self.current.max_links
+    }
+
     /// Trusts whom the file names, and no more those whom it has named before.
     ///
     /// # Errors

@@ -114,6 +114,8 @@ async fn start(
         listen,
         store: Some(home::store(home).await?),
         survive_down: settings.survive_down(),
+        public: settings.public(),
+        max_links: settings.max_links(),
         running: Some(running),
     };
     Ok((Endpoint::start(start).await?, reloads))

@@ -51,6 +51,9 @@ pub(crate) struct Start<'a> {
     /// Where contacts and invites are kept; in memory if there is none.
     pub(crate) store: Option<FileStore>,
     pub(crate) survive_down: Option<Duration>,
+    /// Whether strangers may learn that somebody is here.
+    pub(crate) public: bool,
+    pub(crate) max_links: Option<usize>,
     pub(crate) running: Option<Running>,
 }
 
@@ -60,12 +63,15 @@ impl Endpoint {
     /// # Errors
     /// [`Failure`]: an address that is taken, for example.
     pub(crate) async fn start(start: Start<'_>) -> Result<Self, Failure> {
-        let mut builder = telemesh::builder(start.keys);
+        let mut builder = telemesh::builder(start.keys).public(start.public);
         for address in start.listen {
             builder = builder.listen(*address);
         }
         if let Some(time) = start.survive_down {
             builder = builder.survive_down(time);
+        }
+        if let Some(links) = start.max_links {
+            builder = builder.max_links(links);
         }
         if let Some(store) = start.store {
             builder = builder.store(Arc::new(store));

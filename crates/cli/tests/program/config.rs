@@ -1,7 +1,8 @@
 //! `config check`: what a configuration file means, and what is wrong with one.
 
-use crate::support::{file, folder, run, telemesh};
+use crate::support::{Running, file, folder, run, telemesh};
 
+const OTHER: &str = "jvdoio6kjvf3yqnxfvck43twaibbg4pmb7y3mqnvxafb26rqllwa";
 const ONE: &str = "27ywx5e5ylzxfzxrhptowvwntqrd3jhksyxrfkzi6jfn64d3lwxa";
 
 #[test]
@@ -79,4 +80,21 @@ fn what_is_no_readable_text_file_is_refused() {
         std::os::unix::fs::symlink(file(&folder, "real.toml", "public = false"), &link).unwrap();
         run(telemesh(&folder, "config check").arg(link)).with_code(0);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_endpoint_that_is_up_keeps_to_its_limits_and_says_what_a_reload_cannot_change() {
+    let folder = folder();
+    run(&mut telemesh(&folder, "id")).with_code(0);
+    file(&folder, "home/telemesh.toml", "max_links = 1\n");
+    let (_up, _) = Running::waiting(&mut telemesh(&folder, "up"));
+    run(telemesh(&folder, "contacts add one").arg(ONE)).with_code(0);
+    let refused = run(telemesh(&folder, "contacts add other").arg(OTHER)).with_code(1);
+    assert!(refused.stderr.contains('1'), "{}", refused.stderr);
+    file(&folder, "home/telemesh.toml", "max_links = 2\nlog = \"warn\"\n");
+    let reloaded = run(&mut telemesh(&folder, "reload --json")).with_code(0).objects().remove(0);
+    assert_eq!(reloaded["changes"], serde_json::json!(["log"]));
+    assert_eq!(reloaded["restart"], serde_json::json!(["max_links"]));
+    run(telemesh(&folder, "contacts add other").arg(OTHER)).with_code(1);
 }
