@@ -6,11 +6,13 @@
 //!
 //! # Driving it
 //!
-//! An endpoint has one [`Identity`], one [`Gate`] and a [`Link`] per peer. For every datagram from the network:
+//! An endpoint has one [`Identity`], one [`Gate`] and a [`Link`] per peer; gate and links share one [`TagTable`]. For
+//! every datagram from the network:
 //!
 //! 1. [`classify`] it. An initiation goes to [`Gate::handle_initiation`]; if the [`Request`] that comes back is from
-//!    somebody you trust, [`Request::accept`] it on that peer's link, else drop it. Nothing has been sent.
-//! 2. A response or data packet names a [`receiver_index`]; its [`slot_of`] is the slot that you gave the link. Hand the
+//!    somebody you trust, [`Request::accept`] it on that peer's link, else drop it. Nothing has been sent. (From a gate
+//!    that was made public there may come a cookie instead: send it.)
+//! 2. A response, cookie or data packet names a [`receiver_index`]; its [`slot_of`] is the slot that you gave the link. Hand the
 //!    packet to [`Link::handle_packet`], which decrypts it in place and says what it held.
 //!
 //! After every call on a link that takes `now`: take all of [`Link::poll_transmit`] and send it, all of
@@ -21,21 +23,23 @@
 //! # What it promises
 //!
 //! - **Silence**: no byte goes out because of anything that somebody unknown or not accepted sent.
-//! - **No panic, bounded memory**, whatever comes from the network.
+//!   The one exception has to be asked for: [`Gate::set_public`].
+//! - **No panic, bounded memory, bounded work**, whatever comes from the network: an initiation of a stranger costs a hash
+//!   or two unless it is within the budgets of [`GateConfig`], and a known peer does not stand in that line.
 //! - **No replay, no downgrade, no lock-out**: initiations carry a number that only grows, both ends check that they use
 //!   the strongest cipher set that both have, and a lost response, a clock that jumped or a restored backup heal.
 //! - **Data takes only paths that have proven themselves**, and moves to a new one within a second.
 //!
 //! # What is not here
 //!
-//! Cookies, return tags and circuits (packet types 3 and 5) are dropped and counted. Who is trusted, where records are
-//! stored and which candidates exist is the caller's; reliable streams are the engine's.
+//! Circuits (packet type 5) are dropped and counted. Who is trusted, where records are stored and which candidates exist
+//! is the caller's; reliable streams are the engine's.
 //!
 //! # In reading order
 //!
-//! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `gate`, `invite` (admission)
-//! · `session`, `sessions`, `record`, `fragment` · `path`, `paths`, `budget` · `link` · `state`, `counters`, `timers`,
-//! `random`.
+//! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `tags`, `tag_table`,
+//! `admission`, `cookie`, `gate`, `invite` (admission) · `session`, `lineage`, `sessions`, `record`, `fragment` · `path`,
+//! `paths`, `budget` · `link` · `state`, `counters`, `timers`, `rate`, `random`.
 //!
 //! # Features
 //!

@@ -3,12 +3,13 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use telemesh_wire::{Credential, PathAddress};
+use telemesh_wire::{CloseReason, Credential, PathAddress};
 
 use super::harness::{BOTH, WALL, World, gate, keys};
-use crate::{Admission, GateConfig, Identity, Link, LinkConfig, Peer, TagTable};
+use crate::{Admission, GateConfig, Identity, Link, LinkConfig, Peer, Rate, TagTable};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.chunks(40).fold(String::new(), |mut text, line| {
@@ -25,6 +26,21 @@ fn all_of(link: &mut Link, now: std::time::Instant) -> Vec<Vec<u8>> {
         packets.push(std::mem::take(&mut out));
     }
     packets
+}
+
+/// What a public gate under load answers, which knows no tags.
+fn cookie_for(initiation: &[u8], now: Instant, identity: &Arc<Identity>, from: PathAddress) -> Vec<u8> {
+    let mut config = GateConfig::new(TagTable::new());
+    config.strangers = Rate { burst: 8, per_second: 1 };
+    let mut gate = gate(identity, config, now);
+    gate.set_public(true);
+    for _ in 0..3 {
+        let admitted = gate.handle_initiation(now, from, &mut initiation.to_vec()).unwrap();
+        if let Admission::Cookie { packet, .. } = admitted {
+            return packet.into_vec();
+        }
+    }
+    panic!("no cookie");
 }
 
 #[test]
@@ -45,8 +61,8 @@ fn every_packet_type_has_the_bytes_that_are_checked_in() {
     a.add_candidate(now, right_at);
     a.connect(now, WALL);
     let initiation = all_of(&mut a, now).remove(0);
-    let mut gate = gate(&right, GateConfig::new(TagTable::new()), now);
-    let admitted = gate.handle_initiation(now, left_at, &mut initiation.clone()).unwrap();
+    let mut first_gate = gate(&right, GateConfig::new(TagTable::new()), now);
+    let admitted = first_gate.handle_initiation(now, left_at, &mut initiation.clone()).unwrap();
     let Admission::Request(request) = admitted else { panic!("a gate that is not public gave a cookie") };
     request.accept(&mut b, now, WALL + 5).unwrap();
     let record = b.record();
@@ -64,6 +80,14 @@ fn every_packet_type_has_the_bytes_that_are_checked_in() {
     let answer = all_of(&mut b, later).remove(0);
     a.send_engine_gone(3);
     let control = all_of(&mut a, later).remove(0);
+    a.close(later, CloseReason::Closed);
+    all_of(&mut a, later);
+    a.connect(later, WALL + 1_000);
+    let returning = all_of(&mut a, later).remove(0);
+    let cookie = cookie_for(&returning, now, &right, left_at);
+    a.handle_packet(later, right_at, &mut cookie.clone()).unwrap();
+    a.handle_timeout(later, WALL + 2_000);
+    let proven = all_of(&mut a, later).remove(0);
 
     for (name, bytes, expected) in [
         ("initiation", initiation, include_str!("golden/initiation.hex")),
@@ -73,6 +97,9 @@ fn every_packet_type_has_the_bytes_that_are_checked_in() {
         ("probe", probe, include_str!("golden/probe.hex")),
         ("answer", answer, include_str!("golden/answer.hex")),
         ("control", control, include_str!("golden/control.hex")),
+        ("returning", returning, include_str!("golden/returning.hex")),
+        ("cookie", cookie, include_str!("golden/cookie.hex")),
+        ("proven", proven, include_str!("golden/proven.hex")),
     ] {
         if let Ok(folder) = std::env::var("TELEMESH_WRITE_GOLDEN") {
             // Run with this set to `src/tests/golden` after a wanted change of the format.

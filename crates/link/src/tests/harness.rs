@@ -13,7 +13,7 @@ use telemesh_wire::{CloseReason, PathAddress};
 
 use crate::{
     Admission, DropReason, Event, Gate, GateConfig, Identity, Link, LinkConfig, PacketKind, Peer, PeerRecord,
-    Received, classify, receiver_index, slot_of,
+    Rate, Received, STRANGERS, classify, receiver_index, slot_of,
 };
 
 /// Wall clock at the start of every scenario: some day in 2026, in microseconds.
@@ -79,8 +79,8 @@ pub(super) struct Node {
 
 /// What a scenario may change.
 pub(super) struct Settings {
-    /// Whether the gate has a budget for those who show no return tag.
-    pub(super) open_to_strangers: bool,
+    /// The gate's budget for those who show no return tag.
+    pub(super) strangers: Rate,
     /// What the node's links have in common: the budget, and the tags that the gate knows.
     pub(super) config: LinkConfig,
     /// Microseconds that the node's wall clock is off.
@@ -203,7 +203,7 @@ impl World {
         let config = LinkConfig::default();
         self.nodes.push(Node {
             gate: gate(&identity, GateConfig::new(config.tags.clone()), self.now),
-            settings: Settings { open_to_strangers: true, config, skew: 0 },
+            settings: Settings { strangers: STRANGERS, config, skew: 0 },
             identity,
             links: BTreeMap::new(),
             addresses: BTreeMap::from([(1, address(1, u8::try_from(place).unwrap() + 1, 4242))]),
@@ -252,29 +252,32 @@ impl World {
         let node = &mut self.nodes[place];
         node.identity = Identity::new(keys, incarnation, 1).unwrap();
         node.settings.config = LinkConfig::default();
-        let public = node.gate.is_public();
         self.remake_gate(place);
         let node = &mut self.nodes[place];
-        node.gate.set_public(public);
         let peers: Vec<_> = node.links.keys().copied().collect();
         for peer in peers {
             self.introduce(place, peer);
         }
     }
 
+    /// From now on the gate reads so much of those who show no return tag.
+    pub(super) fn limit_strangers(&mut self, place: usize, strangers: Rate) {
+        self.nodes[place].settings.strangers = strangers;
+        self.remake_gate(place);
+    }
+
     /// From now on the gate reads nothing that shows no return tag.
     pub(super) fn close_to_strangers(&mut self, place: usize) {
-        self.nodes[place].settings.open_to_strangers = false;
-        self.remake_gate(place);
+        self.limit_strangers(place, Rate { burst: 0, per_second: 1 });
     }
 
     fn remake_gate(&mut self, place: usize) {
         let node = &mut self.nodes[place];
         let mut config = GateConfig::new(node.settings.config.tags.clone());
-        if !node.settings.open_to_strangers {
-            config.strangers.burst = 0;
-        }
+        config.strangers = node.settings.strangers;
+        let public = node.gate.is_public();
         node.gate = gate(&node.identity, config, self.now);
+        node.gate.set_public(public);
     }
 
     /// The application ends the link of a node.

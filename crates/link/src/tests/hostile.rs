@@ -12,7 +12,12 @@ use crate::packet::{Initiation, NOISE_1_SIZE, PAYLOAD_1_SIZE};
 use crate::{Admission, DropReason, Event, Identity, State, payload};
 
 /// An initiation from the holder of `from` to `to`, with a hello that may be a lie.
-fn forge(from: &Identity, to: &Identity, csid: CipherSetId, change: impl FnOnce(&mut Hello)) -> Vec<u8> {
+pub(super) fn forge(
+    from: &Identity,
+    to: &Identity,
+    csid: CipherSetId,
+    change: impl FnOnce(&mut Hello),
+) -> Vec<u8> {
     let peer: [u8; 32] = to.public_keys().key(csid).unwrap().try_into().unwrap();
     let secret = from.secret(csid).unwrap().agree(&peer).unwrap();
     let shared = std::sync::Arc::new(StaticShared { csid, peer, secret });
@@ -59,7 +64,7 @@ fn forge_raw(
     packet.into_vec()
 }
 
-fn stranger() -> std::net::SocketAddr {
+pub(super) fn stranger() -> std::net::SocketAddr {
     address(1, 66, 6)
 }
 

@@ -91,6 +91,13 @@ fn the_packets_on_the_page_are_those_that_are_made() {
     let page = Page::read();
     page.assert_shows("link/initiation", &golden(include_str!("golden/initiation.hex")));
     page.assert_shows("link/response", &golden(include_str!("golden/response.hex")));
+    for (name, packet) in [
+        ("returning", include_str!("golden/returning.hex")),
+        ("cookie", include_str!("golden/cookie.hex")),
+        ("proven", include_str!("golden/proven.hex")),
+    ] {
+        page.assert_shows(&format!("link/{name}"), &golden(packet));
+    }
     for (name, packet, _) in data_packets() {
         page.assert_shows(&format!("link/{name}-packet"), &packet);
     }
@@ -189,6 +196,63 @@ fn who_has_only_the_page_and_a_noise_library_makes_and_reads_the_packets() {
         let key = if from_initiator { &ours } else { &theirs };
         let plaintext = open(key, &packet);
         assert_eq!(plaintext, page.bytes(&format!("link/{name}-plain")), "{name}");
+    }
+}
+
+fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
+}
+
+#[test]
+fn who_has_only_the_page_makes_and_reads_return_tags_and_cookies() {
+    let page = Page::read();
+    let secret = page.bytes("link/keys");
+    for (end, name) in ["a", "b"].into_iter().enumerate() {
+        let derived = |label: &str| hmac_sha256(&secret, &[label.as_bytes(), &[end as u8]].concat());
+        let tag = [&derived("telemesh return id v1")[..8], &derived("telemesh return key v1")].concat();
+        assert_eq!(page.bytes(&format!("link/return-tag-{name}")), tag);
+    }
+    let tag = page.bytes("link/return-tag-a");
+    let returning = golden(include_str!("golden/returning.hex"));
+    assert_eq!(returning[1_176..1_184], tag[..8]);
+    assert_eq!(returning[1_184..], hmac_sha256(&tag[8..], &returning[..1_184])[..16]);
+
+    let cookie = golden(include_str!("golden/cookie.hex"));
+    let label = [b"telemesh cookie seal v1".as_slice(), &page.bytes("link/public-b")].concat();
+    let label = digest::digest(&digest::SHA256, &label);
+    let key = hmac_sha256(label.as_ref(), &cookie[8..32]);
+    let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &key).unwrap());
+    let mut sealed = cookie[32..].to_vec();
+    let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
+    let plain = key.open_in_place(nonce, aead::Aad::from(&returning[1_160..1_176]), &mut sealed).unwrap();
+    assert_eq!(plain, page.bytes("link/cookie-plain"));
+    assert_eq!(cookie[4..8], returning[5..9]);
+    let proven = golden(include_str!("golden/proven.hex"));
+    assert_eq!(proven[1_184..], hmac_sha256(plain, &proven[..1_184])[..16]);
+}
+
+#[test]
+fn the_budgets_on_the_page_are_those_in_use() {
+    let page = Page::read().0.split_whitespace().collect::<Vec<_>>().join(" ");
+    let thousands = |number: u32| match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1_000, number % 1_000),
+    };
+    let in_words = |rate: crate::Rate| {
+        format!("{} per second, burst {}", thousands(rate.per_second), thousands(rate.burst))
+    };
+    for sentence in [
+        format!("all together: {}", in_words(crate::STRANGERS)),
+        format!("each address has {}", in_words(crate::STRANGERS_PER_ADDRESS)),
+        format!("at most {}", in_words(crate::COOKIES)),
+        format!(
+            "more than {} times at once and then {} times a second",
+            crate::PER_TAG.burst,
+            crate::PER_TAG.per_second
+        ),
+        format!("changes every {} s", crate::COOKIE_SECRET_LIFE.as_secs()),
+    ] {
+        assert!(page.contains(&sentence), "the page does not say: {sentence}");
     }
 }
 

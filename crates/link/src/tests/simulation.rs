@@ -114,7 +114,7 @@ impl Simulation {
     fn close_to_strangers(&mut self) {
         let met = self.world.nodes.iter().all(|node| node.ups() > 0);
         for place in [0, 1] {
-            if self.only_known && met && self.world.nodes[place].settings.open_to_strangers {
+            if self.only_known && met && self.world.nodes[place].settings.strangers.burst > 0 {
                 self.world.close_to_strangers(place);
             }
         }
