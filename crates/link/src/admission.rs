@@ -13,8 +13,9 @@ use telemesh_wire::PathAddress;
 use crate::counters::DropReason;
 use crate::rate::{Rate, TokenBucket};
 
-/// Initiations of strangers that are read, all together. Each costs some 120 µs, so this is about a quarter of one core;
-/// an endpoint with a thousand new peers in a second still lets all of them in.
+/// Initiations of strangers that are read, all together. Each costs some 90 µs and whatever the policy does with it, so
+/// this is a fifth to a quarter of one core (measured in `docs/adr/0012`). An endpoint that a thousand new peers find in
+/// the same second still lets all of them in.
 pub const STRANGERS: Rate = Rate { burst: 1_000, per_second: 2_000 };
 /// And of one address, while there is load. An attempt sends six initiations in half a minute, so this is enough for a
 /// few endpoints behind one address that all start at once, and a flood from one address gets a hundredth of the budget.

@@ -28,7 +28,7 @@ use crate::packet::{COOKIE_NONCE_SIZE, Cookie, MAC_SIZE};
 use crate::random::LinkRandom;
 use crate::rate::Rate;
 
-/// Cookies that a gate gives. Each costs some 5 µs and 64 bytes, so that as many as [`STRANGERS`](crate::STRANGERS)
+/// Cookies that a gate gives. Each costs some 4 µs and 64 bytes, so that as many as [`STRANGERS`](crate::STRANGERS)
 /// are a hundredth of a core, and the most that can be aimed at a forged address is 128 KB/s.
 pub const COOKIES: Rate = Rate { burst: 1_000, per_second: 2_000 };
 /// The secret behind the cookies changes this often. The one before still counts, so a cookie is good for at least this.
