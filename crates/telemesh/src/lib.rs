@@ -38,6 +38,7 @@
 //!   channels.
 //! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
+//! - `files`: files and folders, resumable and checked.
 //!
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
@@ -50,7 +51,8 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`. Its features choose channels and transports; all are on by default.
+//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`, `telemesh-files`. Its features choose channels and transports; all are
+//! on by default.
 
 mod builder;
 mod identity;
@@ -64,6 +66,8 @@ pub use telemesh_channel::{
     Network, Open, OpenError, Opener, Refusal, RefusalCode,
 };
 pub use telemesh_engine::Config as EngineConfig;
+#[cfg(feature = "files")]
+pub use telemesh_files as files;
 pub use telemesh_hashname::Hashname;
 pub use telemesh_keys as keys;
 pub use telemesh_keys::{KeyFileError, KeySet};

@@ -21,6 +21,7 @@ pub(super) const LAYERS: &[Layer] = &[
             "telemesh-box",
             "telemesh-chat",
             "telemesh-connect",
+            "telemesh-files",
             "telemesh-path",
             "telemesh-peer",
             "telemesh-sock",
