@@ -10,6 +10,7 @@ mod graph;
 mod mutations;
 mod namespaces;
 mod readme;
+mod release;
 mod tidy;
 mod workspace;
 
@@ -48,6 +49,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         // Run by `namespaces` inside of one.
         ["stranger", target] => namespaces::stranger(target),
         ["readme"] => readme::run(),
+        ["release", rest @ ..] => release::run(rest),
         ["tidy"] => tidy::run(),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
     }
@@ -70,5 +72,9 @@ usage: cargo xtask <chore>
      [--sanitizer NAME] none unless it is said; address, leak, thread
      --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
+  release VERSION       everything that can be checked before a release; publishes nothing
+     [--write]          set the version and the changelog's section instead
+     [--notes]          print that section instead
+     --check            the quick half, for any version; a step of CI
   bench [OPTION]…       run the comparison in bench/ and write its tables into docs/PERFORMANCE.md
 ";

@@ -9,6 +9,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("tidy", "cargo xtask tidy"),
     step("graph", "cargo xtask graph"),
     step("codegen", "cargo xtask codegen --check"),
+    step("release", "cargo xtask release --check"),
     // Licences, sources and banned crates need no compiling either.
     Step {
         needs: Some((
