@@ -171,6 +171,13 @@ impl Sessions {
         follow
     }
 
+    #[cfg(test)]
+    pub(crate) fn swap_for_test(&mut self, now: Instant) -> bool {
+        std::mem::swap(&mut self.current, &mut self.previous);
+        self.changed = Some(now);
+        self.current.is_some() && self.previous.is_some()
+    }
+
     /// Forgets sessions whose time is over. Returns true when the current one was among them.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         self.unconfirmed.retain(|entry| now < entry.session.created + UNCONFIRMED_KEPT);

@@ -384,6 +384,12 @@ impl Link {
         self.sessions.current().map(|session| (session.ids.local_index, session.ids.remote_index)).unwrap()
     }
 
+    /// Makes the session before the current one, as if this end preferred it; false if there is none.
+    #[cfg(test)]
+    pub(crate) fn swap_sessions_for_test(&mut self, now: Instant) -> bool {
+        self.sessions.swap_for_test(now)
+    }
+
     /// Pretends that the current session has sealed this many packets.
     #[cfg(test)]
     pub(crate) fn set_sealed_for_test(&mut self, sealed: u64) {

@@ -107,7 +107,7 @@ fn a_flipped_bit_at_any_offset_of_an_initiation_makes_it_worthless() {
         let mut changed = packet.clone();
         changed[place] ^= 1 << (place % 8);
         from_stranger(&mut world, changed);
-        let covered = place < 1_176; // Return id and mac2 are not in use yet.
+        let covered = place < 1_176; // Without a return tag, what follows mac1 says nothing.
         if covered {
             assert_eq!(world.nodes[1].sent, 0, "offset {place}");
         }

@@ -205,6 +205,31 @@ fn at_the_packet_limit_a_session_is_renewed_at_once_again_and_again() {
 }
 
 #[test]
+fn two_ends_that_use_different_sessions_meet_in_one_and_do_not_pass_each_other() {
+    for swapped in [0, 1] {
+        let mut world = World::pair(1);
+        world.connect(0);
+        world.connect(1);
+        world.run(secs(1));
+        let now = world.now;
+        // Both have just changed over, one of them twice, so that both would follow the other at the same moment.
+        for place in [0, 1, 1 - swapped] {
+            assert!(world.nodes[place].link().swap_sessions_for_test(now), "their initiations crossed");
+        }
+        let mut used = Vec::new();
+        for _ in 0..200 {
+            assert!(world.send(0, b"x") & world.send(1, b"y"));
+            world.run(millis(50));
+            let [left, right] = [0, 1].map(|place| world.nodes[place].link().current_session_for_test());
+            used.push((left, (left.0, left.1) == (right.1, right.0)));
+        }
+        assert!(!used[0].1 && used[100].1, "they agree after some seconds");
+        assert!(used[100..].iter().all(|session| *session == used[100]), "and stay with it");
+        assert_eq!(world.nodes.iter().map(|node| node.received.len()).sum::<usize>(), 400, "nothing is lost");
+    }
+}
+
+#[test]
 fn renewals_by_both_ends_at_once_end_in_one_session_for_both() {
     for seed in 0..20 {
         let mut world = World::connected(seed);
