@@ -26,7 +26,7 @@ pub use bare::{Bare, Heard};
 pub use clock::SkewedClock;
 pub use node::Node;
 pub use transfer::{TRANSFER, Tally, serve, transfer};
-pub use transport::{SimNetwork, SimTransport, Valve};
+pub use transport::{SimNetwork, SimTransport, Tapped, Valve};
 pub use world::World;
 
 pub use telemesh_simnet as simnet;

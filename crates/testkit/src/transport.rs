@@ -32,6 +32,17 @@ struct Shared {
 struct State {
     network: Network,
     inboxes: BTreeMap<SocketId, Inbox>,
+    /// What was sent since somebody began to listen in.
+    tapped: Option<Vec<Tapped>>,
+}
+
+/// A datagram as somebody sees it who listens in where it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tapped {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Its bytes.
+    pub payload: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -46,7 +57,7 @@ const INBOX: usize = 512;
 impl SimNetwork {
     /// Wraps a network and starts the task that delivers.
     pub(crate) fn start(seed: u64, started: Instant) -> Self {
-        let state = State { network: Network::new(seed), inboxes: BTreeMap::new() };
+        let state = State { network: Network::new(seed), inboxes: BTreeMap::new(), tapped: None };
         let this =
             Self { shared: Arc::new(Shared { state: Mutex::new(state), sent: Notify::new(), started }) };
         tokio::spawn(this.clone().pump());
@@ -56,6 +67,23 @@ impl SimNetwork {
     /// Looks at the simulation or changes it.
     pub fn with<T>(&self, act: impl FnOnce(&mut Network) -> T) -> T {
         act(&mut self.shared.state.lock().network)
+    }
+
+    /// What was sent since the last call; the first one begins to listen in.
+    pub(crate) fn take_tapped(&self) -> Vec<Tapped> {
+        self.shared.state.lock().tapped.replace(Vec::new()).unwrap_or_default()
+    }
+
+    fn send(&self, socket: SocketId, to: SocketAddr, payload: &[u8]) {
+        let now = self.now();
+        let mut state = self.shared.state.lock();
+        if let Some(tapped) = &mut state.tapped {
+            tapped.push(Tapped { to, payload: payload.to_vec() });
+        }
+        // A destination without a route is a datagram that is lost.
+        let _ = state.network.send(now, socket, to, payload);
+        drop(state);
+        self.shared.sent.notify_one();
     }
 
     async fn pump(self) {
@@ -218,11 +246,7 @@ impl SimTransport {
 
     /// Sends one datagram as it is, for tests that play a stranger.
     pub fn send(&self, to: SocketAddr, payload: &[u8]) {
-        let now = self.network.now();
-        let socket = *self.socket.lock();
-        // A destination without a route is a datagram that is lost.
-        let _ = self.network.with(|network| network.send(now, socket, to, payload));
-        self.network.shared.sent.notify_one();
+        self.network.send(*self.socket.lock(), to, payload);
     }
 
     /// The socket's address behind an address of its kind.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::bare::Bare;
 use crate::clock::SkewedClock;
 use crate::node::{Configure, Node};
-use crate::transport::{SimNetwork, SimTransport};
+use crate::transport::{SimNetwork, SimTransport, Tapped};
 
 /// Virtual time after which a scenario is stuck: endpoints keep their links warm, so time never runs out by itself.
 const LIMIT: Duration = Duration::from_secs(86_400);
@@ -56,6 +56,11 @@ impl World {
     /// Looks at the simulated network or changes it.
     pub fn with_network<T>(&self, act: impl FnOnce(&mut Network) -> T) -> T {
         self.network.with(act)
+    }
+
+    /// Every datagram that anybody has sent since the last call; the first call begins to listen in.
+    pub fn take_tapped(&self) -> Vec<Tapped> {
+        self.network.take_tapped()
     }
 
     /// Draws from the world's randomness.
