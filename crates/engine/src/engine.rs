@@ -18,6 +18,8 @@ pub struct Engine {
     events: VecDeque<Event>,
     max_streams: u32,
     permitted_streams: u32,
+    /// Streams of the peer's that are no reason to permit more.
+    unwanted_streams: u64,
     /// Reading has released credit that the peer should hear of.
     credit: bool,
     failed: bool,
@@ -79,6 +81,7 @@ impl Engine {
             events: VecDeque::new(),
             max_streams: config.max_streams,
             permitted_streams: INITIAL_STREAMS,
+            unwanted_streams: 0,
             credit: false,
             failed: false,
         })
@@ -148,9 +151,15 @@ impl Engine {
         self.events.push_back(event);
     }
 
+    /// Says how many of the peer's open streams nobody here wants: they do not count as use of what it may have.
+    pub fn set_unwanted_streams(&mut self, streams: usize) {
+        self.unwanted_streams = u64::try_from(streams).unwrap_or(u64::MAX);
+    }
+
     /// Doubles the number of streams the peer may have open when it uses more than half of it.
     fn raise_stream_limit(&mut self) {
         let open = self.half.connection.streams().remote_open_streams(Dir::Bi);
+        let open = open.saturating_sub(self.unwanted_streams);
         if open * 2 > u64::from(self.permitted_streams) && self.permitted_streams < self.max_streams {
             self.permitted_streams = self.permitted_streams.saturating_mul(2).min(self.max_streams);
             self.half

@@ -253,9 +253,8 @@ impl Inner {
         }
         if self.is_up()
             && let Some(streams) = &mut self.streams
-            && streams.engine.poll_timeout().is_some_and(|at| at <= now)
         {
-            streams.engine.handle_timeout(now);
+            streams.handle_timeout(now);
         }
     }
 
@@ -386,7 +385,7 @@ impl Inner {
         }
         let (mut engine, mut numbers) = (None, None);
         if self.is_up() {
-            engine = self.streams.as_mut().and_then(|streams| streams.engine.poll_timeout());
+            engine = self.streams.as_mut().and_then(|streams| streams.poll_timeout());
             numbers = self.numbers.poll_timeout();
         }
         if self.stopped {

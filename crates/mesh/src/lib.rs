@@ -52,6 +52,7 @@ mod table;
 mod traces;
 mod trust;
 mod trusting;
+mod unanswered;
 
 pub use builder::{CreateError, MAX_LINKS, MeshBuilder, SURVIVE_DOWN};
 pub use clock::{SystemClock, WallClock};

@@ -223,9 +223,11 @@ impl Pending<Box<dyn RawStream>> for PendingStream {
     }
 
     fn ignore(self: Box<Self>) {
-        self.decide(|streams, id| {
-            streams.stop(id, telemesh_channel::CANCELLED);
-            streams.reset(id, telemesh_channel::CANCELLED);
+        let Self(stream) = &*self;
+        stream.cell.drive(|inner, now, _| {
+            if let Ok(streams) = inner.streams_of(stream.epoch) {
+                streams.ignore(stream.id, now);
+            }
         });
     }
 }

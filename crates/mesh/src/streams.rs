@@ -12,6 +12,7 @@ use telemesh_channel::{ChannelError, Open};
 use telemesh_engine::{Engine, EngineError, Event, ReadError, StreamId, WriteError};
 
 use crate::outcome::Outcome;
+use crate::unanswered::Unanswered;
 
 /// Bytes of open messages that a peer may have half sent, all channels together. A whole one has at most 64 KiB.
 const MAX_OPENING: usize = 1 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Streams {
     opening: usize,
     /// Streams whose end is under way.
     ending: usize,
+    /// Streams that ended for us and not yet for the peer.
+    unanswered: Unanswered,
 }
 
 /// One stream, as long as somebody here holds it or its open message is incomplete.
@@ -107,7 +110,24 @@ impl Streams {
             next_ticket: 0,
             opening: 0,
             ending: 0,
+            unanswered: Unanswered::default(),
         }
+    }
+
+    /// When [`Streams::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        [self.engine.poll_timeout(), self.unanswered.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Does what was due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        for id in self.unanswered.take_due(now) {
+            let _ = self.engine.reset(id, telemesh_channel::CANCELLED);
+        }
+        self.engine.set_unwanted_streams(self.unanswered.len());
     }
 
     /// Handles what the engine has to say; the reason if it has died.
@@ -145,6 +165,9 @@ impl Streams {
     }
 
     fn stopped(&mut self, id: StreamId, code: u32, outcome: &mut Outcome) {
+        if self.unanswered.contains(id) {
+            return;
+        }
         // A handle that still writes is told, and resets when it goes. Nobody else would: without a reset the engine keeps
         // the stream for ever.
         if self.table.get(&id).is_none_or(|stream| stream.end != End::Open || stream.detached) {
@@ -356,6 +379,13 @@ impl Streams {
     pub(crate) fn reset(&mut self, id: StreamId, code: u32) {
         self.over(id);
         let _ = self.engine.reset(id, code);
+    }
+
+    /// The peer has had its refusals: what it sends is dropped at once, and it hears the end later.
+    pub(crate) fn ignore(&mut self, id: StreamId, now: Instant) {
+        self.stop(id, telemesh_channel::CANCELLED);
+        self.unanswered.add(id, now);
+        self.engine.set_unwanted_streams(self.unanswered.len());
     }
 
     pub(crate) fn stop(&mut self, id: StreamId, code: u32) {

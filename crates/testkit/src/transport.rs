@@ -51,8 +51,9 @@ struct Inbox {
     reader: Option<Waker>,
 }
 
-/// Datagrams that a socket holds unread, like a socket's receive buffer.
-const INBOX: usize = 512;
+/// Datagrams that a socket holds unread: as many large ones as a receive buffer of 4 MiB, which is what the UDP transport asks
+/// for.
+const INBOX: usize = 1_800;
 
 impl SimNetwork {
     /// Wraps a network and starts the task that delivers.
