@@ -15,8 +15,10 @@ use crate::handler::Handler;
 const MAX_TYPE_LABEL: usize = 63;
 
 /// The types that the project itself defines. Short words are kept for it, so that a later one meets no application's.
-const BUILT_IN: &[&str] =
-    &["path", "peer", "connect", "stream", "files", "sock", "thtp", "ws", "chat", "box", "outbox", "boxes", "inbox"];
+const BUILT_IN: &[&str] = &[
+    "path", "peer", "connect", "stream", "files", "sock", "thtp", "ws", "chat", "box", "outbox", "boxes",
+    "inbox",
+];
 
 /// Checks the name of a channel type: a built-in word (`stream`, `sock`, …), or a reverse-domain name like
 /// `org.example.thing`: two or more parts between dots, each of lower-case letters, digits, hyphens and underscores, not
