@@ -11,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::request::{MAX_MIB, MAX_TIMEOUT, Measure};
+use crate::request::{Existing, MAX_MIB, MAX_TIMEOUT, Measure};
 
 /// Encrypted links between endpoints that trust each other, over whatever network path works.
 ///
@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Ping(Ping),
     /// Say which paths to an endpoint were tried, which one is in use, and why not another
     Explain(Explain),
+    /// Send files and folders; what was sent before an interruption is not sent again
+    Send(Send),
+    /// Take the files that others send into a folder
+    Receive(Receive),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
     /// Look for what can go wrong on this machine, and say what to do about it
@@ -260,6 +264,30 @@ pub(crate) struct Explain {
     /// How long to wait for the link to come up, in seconds
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Send {
+    /// The other end: a contact's name, URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: String,
+    /// What to send
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Receive {
+    /// Where to, made if it is missing
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// What becomes of a file whose name is taken by something else; equal content is left as it is
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub(crate) existing: Existing,
+    /// End after the first transfer that has arrived whole
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
 }
 
 #[derive(Debug, Arguments)]

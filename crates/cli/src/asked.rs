@@ -1,6 +1,10 @@
 //! What was typed, as a request.
 
-use crate::args::{Accept, Contacts, ContactsCommand, Explain, Invite, InviteCommand, Perf, Ping, Pipe};
+use std::path::{Path, PathBuf};
+
+use crate::args::{
+    Accept, Contacts, ContactsCommand, Explain, Invite, InviteCommand, Perf, Ping, Pipe, Receive, Send,
+};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::request::Request;
@@ -54,6 +58,38 @@ pub(crate) fn contacts(options: Contacts) -> Result<Request, Failure> {
             Request::AddContact { name, link: target::read(&who)?, grants }
         }
     })
+}
+
+/// The request of `send`.
+///
+/// # Errors
+/// A path that cannot be told to an endpoint.
+pub(crate) fn send(options: &Send) -> Result<Request, Failure> {
+    let files = options.files.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?;
+    Ok(Request::Send { to: target::read(&options.to)?, files })
+}
+
+/// The request of `receive`.
+///
+/// # Errors
+/// A path that cannot be told to an endpoint.
+pub(crate) fn receive(options: &Receive) -> Result<Request, Failure> {
+    Ok(Request::Receive {
+        folder: absolute(&options.folder)?,
+        existing: options.existing,
+        once: options.once,
+        invite: options.listen.invite,
+    })
+}
+
+/// The endpoint that is up may have been started in another folder.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let whole =
+        std::path::absolute(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    if whole.to_str().is_none() {
+        return Err(Failure::Usage(format!("{}: the path is not UTF-8", path.display())));
+    }
+    Ok(whole)
 }
 
 /// The request of `perf`.

@@ -60,13 +60,63 @@ pub(crate) enum Happened {
     /// A stream is open: from here on the connection carries its bytes.
     Open { hashname: String, pipe: u64 },
     /// How far something long is.
-    Progress { what: String, bytes: u64, total: Option<u64> },
+    Progress {
+        what: String,
+        bytes: u64,
+        total: Option<u64>,
+        /// Files that are through, where there are files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files_total: Option<u64>,
+    },
+    /// A transfer of files begins.
+    Transfer {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What its sender calls it.
+        transfer: String,
+        files: u64,
+        bytes: u64,
+    },
+    /// It has stopped before its end. It goes on where it stopped when it is sent again; `send` does so by itself.
+    Interrupted { transfer: String, reason: String },
+    /// It has ended: what is there now, and what is not.
+    Transferred {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        transfer: String,
+        files: u64,
+        /// Of these, files that needed no data.
+        already_there: u64,
+        folders: u64,
+        links: u64,
+        bytes: u64,
+        /// Bytes that crossed the link in the last attempt.
+        transferred_bytes: u64,
+        ms: u64,
+        /// Entries that are not there; `problems` has the first of them.
+        missing: u64,
+        problems: Vec<Trouble>,
+        /// Files that were given another name, which stands in `reason`.
+        renamed: Vec<Trouble>,
+    },
     /// The configuration was read again: what has changed, and what of it counts only from the next start on.
     Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.
     Closed { delivered: bool },
     /// The command has ended well.
     Done,
+}
+
+/// An entry of a transfer that did not go as it was meant to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    /// Its path inside the transfer.
+    pub(crate) path: String,
+    pub(crate) reason: String,
 }
 
 /// The two states that change while somebody looks.

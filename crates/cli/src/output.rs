@@ -123,7 +123,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-const KNOWN: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}";
+const KNOWN: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left";
 const UNKNOWN: &str = "{spinner} {bytes} {binary_bytes_per_sec}";
 const WAIT: &str = "{spinner} {msg}";
 

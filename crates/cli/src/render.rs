@@ -30,6 +30,7 @@ impl Renderer {
         let counterpart = match request {
             Request::Pipe { to: None, .. } => Some("pipe"),
             Request::Perf { to: None, .. } => Some("perf"),
+            Request::Receive { .. } => Some("send"),
             _ => None,
         };
         let spinner = request.to().map(|_| output.spinner("linking"));
@@ -102,9 +103,7 @@ impl Renderer {
     /// # Errors
     /// Nobody reads it.
     pub(crate) fn done(&mut self) -> Result<(), Failure> {
-        if let Some((_, bar)) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.end_bar();
         let (sent, answers) = &mut self.pings;
         answers.sort_unstable();
         if let (Some(least), Some(median), Some(most)) =
@@ -150,7 +149,10 @@ impl Renderer {
                 let did = if *accepted { "opened" } else { "was refused" };
                 output.note(format_args!("{who} {did} a channel of type {type}{reason}"));
             }
-            Happened::Progress { what, bytes, total } => self.progress(what, *bytes, *total),
+            Happened::Progress { what, bytes, total, files, files_total } => {
+                let files = files.zip(*files_total).filter(|(_, total)| *total > 1);
+                self.progress(what, *bytes, *total, files);
+            }
             Happened::Closed { delivered: true } => output.note("ended"),
             Happened::Closed { delivered: false } => {
                 output.note("ended; not everything that was sent has been confirmed");
@@ -166,9 +168,65 @@ impl Renderer {
                     output.note("nothing has changed");
                 }
             }
+            Happened::Transfer { hashname, name, transfer, files, bytes } => {
+                output.note(format_args!(
+                    "{transfer}: {files} files, {}, with {}",
+                    HumanBytes(*bytes),
+                    who(hashname, name.as_deref())
+                ));
+            }
+            Happened::Interrupted { transfer, reason } => {
+                self.end_bar();
+                self.output
+                    .note(format_args!("{transfer}: {reason}; it goes on from there when it is sent again"));
+            }
+            Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
         }
         Ok(())
+    }
+
+    fn end_bar(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn transferred(&mut self, happened: &Happened) -> Result<(), Failure> {
+        let Happened::Transferred {
+            transfer,
+            files,
+            already_there,
+            bytes,
+            ms,
+            missing,
+            problems,
+            renamed,
+            ..
+        } = happened
+        else {
+            return Ok(());
+        };
+        self.end_bar();
+        let output = &self.output;
+        for trouble in problems {
+            output.note(format_args!("{}: {}", trouble.path, trouble.reason));
+        }
+        for trouble in renamed {
+            output.note(format_args!("{} is called {} here", trouble.path, trouble.reason));
+        }
+        let more = missing.saturating_sub(u64::try_from(problems.len()).unwrap_or(u64::MAX));
+        if more > 0 {
+            output.note(format_args!("and {more} more"));
+        }
+        let there =
+            if *already_there > 0 { format!(", {already_there} of them before") } else { String::new() };
+        let missing = if *missing > 0 { format!("; {missing} entries are not") } else { String::new() };
+        let seconds = Duration::from_millis(*ms).as_secs_f64();
+        output.line(format_args!(
+            "{transfer}: {files} files, {}, are there{there}{missing}; {seconds:.1} s",
+            HumanBytes(*bytes)
+        ))
     }
 
     fn waits(&self, command: &str, invite: Option<&str>) -> Result<(), Failure> {
@@ -181,12 +239,13 @@ impl Renderer {
             "Waiting. Type this at the other end; whoever has the link may connect as long as this runs:",
         );
         output.note("");
-        output.line(format_args!("telemesh {command} '{invite}'"))?;
+        let rest = if command == "send" { " FILE…" } else { "" };
+        output.line(format_args!("telemesh {command} '{invite}'{rest}"))?;
         output.note("");
         Ok(())
     }
 
-    fn progress(&mut self, what: &str, bytes: u64, total: Option<u64>) {
+    fn progress(&mut self, what: &str, bytes: u64, total: Option<u64>, files: Option<(u64, u64)>) {
         let bar = match self.bar.take() {
             Some((shown, bar)) if shown == what => bar,
             before => {
@@ -196,6 +255,9 @@ impl Renderer {
                 self.output.progress(total).with_message(crate::output::printable(what))
             }
         };
+        if let Some((files, total)) = files {
+            bar.set_message(crate::output::printable(&format!("{what} ({files} of {total} files)")));
+        }
         bar.set_position(bytes);
         self.bar = Some((what.to_owned(), bar));
     }

@@ -3,6 +3,7 @@
 //! The program makes a request out of what was typed. It is carried out by an endpoint in this process, or sent through the
 //! control socket to the one that is up; `docs/CONTROL.md` describes the lines for everybody else.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -101,6 +102,20 @@ pub(crate) enum Request {
     },
     /// What became of a pipe whose connection has carried bytes.
     Result { pipe: u64 },
+    /// Sends files and folders. Paths are absolute: the endpoint reads them itself.
+    Send { to: Secret, files: Vec<PathBuf> },
+    /// Takes files into a folder, whose path is absolute, for as long as the command runs.
+    Receive {
+        folder: PathBuf,
+        #[serde(default)]
+        existing: Existing,
+        /// Ends after the first transfer that has arrived whole.
+        #[serde(default, skip_serializing_if = "is_false")]
+        once: bool,
+        /// As in `pipe`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        invite: bool,
+    },
     /// Measures a link; without `to`, answers those who measure.
     Perf {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +143,29 @@ pub(crate) enum Measure {
     Rtt,
     /// Channels opened, used for 64 bytes there and back, and closed, per second
     Opens,
+}
+
+/// What becomes of a file whose name is taken by something else. Equal content is always left as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Existing {
+    /// What is there stays, and the new file is not taken
+    #[default]
+    Refuse,
+    /// What is there stays, and the new file gets a number
+    Rename,
+    /// What is there is replaced
+    Overwrite,
+}
+
+impl From<Existing> for telemesh::files::Existing {
+    fn from(existing: Existing) -> Self {
+        match existing {
+            Existing::Refuse => Self::Refuse,
+            Existing::Rename => Self::Rename,
+            Existing::Overwrite => Self::Overwrite,
+        }
+    }
 }
 
 impl Request {
@@ -168,6 +206,13 @@ impl Request {
         match &self {
             Self::Ping { count: 0, .. } => Err(usage("`count` is at least 1")),
             Self::Invite { uses: 0, .. } => Err(usage("`uses` is at least 1")),
+            Self::Send { files, .. } if files.is_empty() => Err(usage("`files` names nothing")),
+            Self::Send { files, .. } if files.iter().any(|file| file.is_relative()) => {
+                Err(usage("`files` are absolute paths"))
+            }
+            Self::Receive { folder, .. } if folder.is_relative() => {
+                Err(usage("`folder` is an absolute path"))
+            }
             Self::Perf { size_mib, .. } if !(1..=MAX_MIB).contains(size_mib) => {
                 Err(usage("`size_mib` is from 1 to 1048576"))
             }
@@ -183,7 +228,10 @@ impl Request {
     /// The other end, if it has one.
     pub(crate) fn to(&self) -> Option<&Secret> {
         match self {
-            Self::Ping { to, .. } | Self::Explain { to, .. } | Self::Accept { uri: to, .. } => Some(to),
+            Self::Ping { to, .. }
+            | Self::Explain { to, .. }
+            | Self::Send { to, .. }
+            | Self::Accept { uri: to, .. } => Some(to),
             Self::Pipe { to, .. } | Self::Perf { to, .. } => to.as_ref(),
             _ => None,
         }
@@ -210,7 +258,7 @@ impl Request {
 
     /// Whether it waits for somebody else to come.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self, Self::Pipe { to: None, .. } | Self::Perf { to: None, .. })
+        matches!(self, Self::Pipe { to: None, .. } | Self::Perf { to: None, .. } | Self::Receive { .. })
     }
 }
 

@@ -90,9 +90,18 @@ impl Session {
 
     /// Says how far something is, unless that would mean to wait.
     pub(crate) fn progress(&self, what: &str, bytes: u64, total: Option<u64>) {
-        let event = Event::Happened(Happened::Progress { what: what.to_owned(), bytes, total });
-        // The next one says all that this one did.
-        let _ = self.events.try_send(Item { event, written: None });
+        self.say_if_room(Happened::Progress {
+            what: what.to_owned(),
+            bytes,
+            total,
+            files: None,
+            files_total: None,
+        });
+    }
+
+    /// Says something that the next one of its kind makes good for if there is no room for it.
+    pub(crate) fn say_if_room(&self, happened: Happened) {
+        let _ = self.events.try_send(Item { event: Event::Happened(happened), written: None });
     }
 
     /// Says the last event before bytes follow, and gives the way for them once it is written.

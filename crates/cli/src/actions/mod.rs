@@ -2,6 +2,7 @@
 
 mod contacts;
 mod explain;
+mod files;
 mod id;
 mod invites;
 pub(crate) mod perf;
@@ -53,6 +54,10 @@ pub(crate) async fn carry_out(
         Request::Explain { to, timeout } => explain::run(endpoint, session, &to, timeout).await,
         Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,
         Request::Result { pipe } => endpoint.pipes().end(pipe).await,
+        Request::Send { to, files } => files::send(endpoint, session, &to, files).await,
+        Request::Receive { folder, existing, once, invite } => {
+            files::receive(endpoint, session, files::Wanted { folder, existing, once, invite }).await
+        }
         Request::Perf { to, only, size_mib, invite, progress } => match to {
             Some(to) => {
                 let progress = progress.then_some(session);

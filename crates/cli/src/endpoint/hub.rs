@@ -7,13 +7,15 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use telemesh::files::{self, FILES};
 use telemesh::stream::StreamRequest;
 use telemesh::{
     Acceptor as _, HandleError, Hashname, Incoming, Mesh, Refusal, RefusalCode, StreamAcceptor as _,
 };
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::actions::perf::protocol::{self, PERF};
+use crate::failure::Failure;
 
 /// Decisions that a listener may not have read yet. Older ones are then left out.
 const UNREAD: usize = 256;
@@ -26,6 +28,7 @@ const STREAM: &str = "stream";
 pub(crate) struct Hub {
     streams: Mutex<VecDeque<oneshot::Sender<StreamRequest>>>,
     measurements: Arc<AtomicUsize>,
+    files: Mutex<Option<mpsc::UnboundedSender<files::Request>>>,
     decisions: broadcast::Sender<Decision>,
 }
 
@@ -42,6 +45,17 @@ pub(crate) struct Decision {
 #[derive(Debug)]
 pub(crate) struct Answering(Arc<AtomicUsize>);
 
+/// The files that peers send.
+#[derive(Debug)]
+pub(crate) struct ReceivedFiles(mpsc::UnboundedReceiver<files::Request>);
+
+impl ReceivedFiles {
+    /// The next transfer; `None` if the endpoint has ended.
+    pub(crate) async fn next(&mut self) -> Option<files::Request> {
+        self.0.recv().await
+    }
+}
+
 impl Hub {
     /// Takes the channels of a mesh that has just been created.
     ///
@@ -51,6 +65,7 @@ impl Hub {
         let hub = Arc::new(Self {
             streams: Mutex::default(),
             measurements: Arc::default(),
+            files: Mutex::default(),
             decisions: broadcast::channel(UNREAD).0,
         });
         let mut requests = mesh.on_stream()?.requests();
@@ -67,6 +82,12 @@ impl Hub {
             async move { hub.measure(incoming).await }
         };
         mesh.handle(PERF, Arc::new(answer))?;
+        let receiver = hub.clone();
+        let take = move |incoming: Incoming| {
+            receiver.hand_over(incoming);
+            std::future::ready(())
+        };
+        mesh.handle(FILES, Arc::new(take))?;
         Ok(hub)
     }
 
@@ -83,6 +104,39 @@ impl Hub {
     pub(crate) fn answer_measurements(&self) -> Answering {
         self.measurements.fetch_add(1, Ordering::Relaxed);
         Answering(self.measurements.clone())
+    }
+
+    /// All files that peers send from now on, for as long as it is there.
+    ///
+    /// # Errors
+    /// When somebody takes them already: who of the two should have them?
+    pub(crate) fn receive_files(&self) -> Result<ReceivedFiles, Failure> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.as_ref().is_some_and(|taken| !taken.is_closed()) {
+            return Err(Failure::Failed(
+                "files are received already: end that `telemesh receive` first".into(),
+            ));
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *files = Some(sender);
+        Ok(ReceivedFiles(receiver))
+    }
+
+    fn hand_over(&self, incoming: Incoming) {
+        let peer = incoming.peer();
+        // It has refused the channel if it fails.
+        let Ok(request) = files::Request::read(incoming) else { return };
+        let receiver = self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // As many wait as the mesh lets a peer open.
+        let refused = match receiver {
+            Some(receiver) => receiver.send(request).err().map(|back| back.0),
+            None => Some(request),
+        };
+        let reason = "nobody receives files here";
+        self.tell(Decision { peer, channel_type: FILES, refused: refused.is_some().then_some(reason) });
+        if let Some(request) = refused {
+            request.refuse(Refusal::new(RefusalCode::NotAllowed, reason));
+        }
     }
 
     /// What becomes of channels from now on.
