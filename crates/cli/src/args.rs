@@ -286,8 +286,12 @@ pub(crate) struct Receive {
     /// End after the first transfer that has arrived whole
     #[arg(long)]
     pub(crate) once: bool,
-    #[command(flatten)]
-    pub(crate) listen: Listen,
+    /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// At an endpoint that is up: also print an invite, for others than its contacts
+    #[arg(long)]
+    pub(crate) invite: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -78,7 +78,7 @@ pub(crate) fn receive(options: &Receive) -> Result<Request, Failure> {
         folder: absolute(&options.folder)?,
         existing: options.existing,
         once: options.once,
-        invite: options.listen.invite,
+        invite: options.invite,
     })
 }
 

@@ -36,9 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Ping(options) => context.request(&asked::ping(&options)?, &[]).await,
         Command::Explain(options) => context.request(&asked::explain(&options)?, &[]).await,
         Command::Send(options) => context.request(&asked::send(&options)?, &[]).await,
-        Command::Receive(options) => {
-            context.request(&asked::receive(&options)?, &options.listen.listen).await
-        }
+        Command::Receive(options) => context.request(&asked::receive(&options)?, &options.listen).await,
         Command::Perf(options) => {
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }
