@@ -106,3 +106,31 @@ pub(super) fn say_last(wire: &Wire, failure: &Failure) {
         wire.write_now(line.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::console::Console;
+
+    /// With paused time everything that waits for a clock waits only until nothing else can go on.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_cancels_its_command_and_no_other_waits() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let wire = Wire::new(ours);
+        let (session, events) = Session::new(Data::Stdio(Console::nobody()));
+        let started = tokio::time::Instant::now();
+        let command = async {
+            // More than any socket holds.
+            for _ in 0..1_000_000 {
+                session.happened(Happened::Closed { delivered: true }).await?;
+            }
+            Ok(())
+        };
+        let result: Result<((), ()), Failure> = tokio::try_join!(command, write(&wire, events));
+        assert!(matches!(result, Err(Failure::OutputClosed)));
+        assert!(started.elapsed() >= WRITE_TIME && started.elapsed() < 2 * WRITE_TIME);
+        drop(theirs);
+    }
+}

@@ -9,6 +9,8 @@
 
 mod config;
 mod contacts;
+#[cfg(unix)]
+mod control;
 mod demo;
 mod describing;
 mod doctor;
