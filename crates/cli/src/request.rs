@@ -116,6 +116,8 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "is_false")]
         invite: bool,
     },
+    /// Everything has been sent that goes into a pipe.
+    Sent { pipe: u64 },
     /// Measures a link; without `to`, answers those who measure.
     Perf {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,6 +247,7 @@ impl Request {
                 | Self::Stop {}
                 | Self::Reload {}
                 | Self::Result { .. }
+                | Self::Sent { .. }
                 | Self::Invite { .. }
                 | Self::Invites {}
                 | Self::Revoke { .. }

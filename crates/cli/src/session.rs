@@ -45,6 +45,15 @@ impl Data {
         }
     }
 
+    /// Whether the end of what is read may as well be the death of whoever has written.
+    pub(crate) fn may_be_dead(&self) -> bool {
+        match self {
+            Self::Stdio(_) => false,
+            #[cfg(unix)]
+            Self::Wire(wire) => wire.has_finished(),
+        }
+    }
+
     /// Whoever sits at the data: for a connection that is somebody else's business.
     pub(crate) fn console(&self) -> Console {
         match self {

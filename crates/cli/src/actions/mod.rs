@@ -58,6 +58,7 @@ pub(crate) async fn carry_out(
         Request::Receive { folder, existing, once, invite } => {
             files::receive(endpoint, session, files::Wanted { folder, existing, once, invite }).await
         }
+        Request::Sent { pipe } => endpoint.pipes().sent(pipe),
         Request::Perf { to, only, size_mib, invite, progress } => match to {
             Some(to) => {
                 let progress = progress.then_some(session);

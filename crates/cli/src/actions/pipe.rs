@@ -11,6 +11,7 @@ use crate::console::Console;
 use crate::data::{self, Input};
 use crate::endpoint::Endpoint;
 use crate::endpoint::dial::Dialled;
+use crate::endpoint::pipes::Pipe;
 use crate::event::Happened;
 use crate::failure::Failure;
 use crate::request::LINK_LIMIT;
@@ -35,7 +36,7 @@ pub(super) async fn run(
     let pipe = endpoint.pipes().begin();
     let opened = Happened::Open { hashname: channel.peer().to_string(), pipe: pipe.number };
     let data = session.open(opened).await?;
-    let mut result = copy(data.clone(), channel, link.clone()).await;
+    let mut result = copy(&data, &pipe, channel, link.clone()).await;
     data.settle();
     if let (Ok(()), Some(link)) = (&result, &link) {
         result = endpoint.delivered(link).await;
@@ -69,12 +70,18 @@ async fn wait(endpoint: &Endpoint, session: &Session, invite: bool) -> Result<Ch
     Ok(request.map_err(|_| Failure::Interrupted)?.accept()?.channel)
 }
 
-async fn copy(data: Data, channel: Channel, link: Option<Link>) -> Result<(), Failure> {
+async fn copy(data: &Data, pipe: &Pipe, channel: Channel, link: Option<Link>) -> Result<(), Failure> {
     let (read, write) = channel.into_split();
     let console = data.console();
-    let (input, output) = data::both(data);
+    let (input, output) = data::both(data.clone());
     let (received, peer_done) = oneshot::channel();
-    let sending = send(write, input, closed_by_peer(link), peer_done, &console);
+    let sending = async {
+        let write = send(write, input, closed_by_peer(link), peer_done, &console).await?;
+        if data.may_be_dead() && !pipe.has_all().await {
+            return Err(Failure::Failed("the connection has ended before everything was sent".into()));
+        }
+        finish(write).await
+    };
     let receiving = async {
         output.write_all_of(read, |count| console.moved(count)).await?;
         // If this end has sent everything too, nobody listens here any more and nobody has to be told.
@@ -88,14 +95,18 @@ async fn copy(data: Data, channel: Channel, link: Option<Link>) -> Result<(), Fa
     result.map(|_| ())
 }
 
-/// What is to be sent to the stream, and its end.
+async fn finish(mut write: WriteHalf) -> Result<(), Failure> {
+    write.finish().await.map_err(|error| Failure::channel(&error))
+}
+
+/// What is to be sent to the stream, but not its end.
 async fn send(
     mut write: WriteHalf,
     mut input: Input,
     gone: impl Future<Output = ChannelError>,
     mut peer_done: oneshot::Receiver<()>,
     console: &Console,
-) -> Result<(), Failure> {
+) -> Result<WriteHalf, Failure> {
     let mut gone = pin!(gone);
     loop {
         let chunk = tokio::select! {
@@ -105,12 +116,11 @@ async fn send(
             // Somebody who types into a stream that leads nowhere wants to know.
             error = &mut gone => return Err(error.into()),
         };
-        let Some(chunk) = chunk else { break };
+        let Some(chunk) = chunk else { return Ok(write) };
         let count = chunk.len();
         write.write_chunk(chunk).await.map_err(|error| Failure::channel(&error))?;
         console.moved(count);
     }
-    write.finish().await.map_err(|error| Failure::channel(&error))
 }
 
 /// Resolves when the other end has closed the link.

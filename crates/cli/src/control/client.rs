@@ -124,7 +124,14 @@ impl Client {
         };
         let wire = Arc::new(self.wire);
         let mut outcome = pin!(outcome);
-        let mut bytes = pin!(relay_bytes(&wire, &console));
+        let all_sent = async {
+            // If the endpoint is no more, others notice.
+            if let Ok(Some(client)) = Self::connect(&home).await {
+                let _ = client.send(&Request::Sent { pipe }).await;
+                let _ = client.answer().await;
+            }
+        };
+        let mut bytes = pin!(relay_bytes(&wire, &console, all_sent));
         let mut result = None;
         loop {
             tokio::select! {
@@ -150,8 +157,13 @@ impl Client {
     }
 }
 
-/// Both directions to their ends. What goes wrong with the connection ends them too: the endpoint knows why.
-async fn relay_bytes(wire: &Wire, console: &Console) -> Result<(), Failure> {
+/// Both directions to their ends. What goes wrong with the connection ends them too: the endpoint knows why. `all_sent` tells
+/// it that what was sent is all.
+async fn relay_bytes(
+    wire: &Wire,
+    console: &Console,
+    all_sent: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let (received, mut peer_done) = oneshot::channel();
     let sending = async {
         let mut input = stdio::input();
@@ -170,6 +182,7 @@ async fn relay_bytes(wire: &Wire, console: &Console) -> Result<(), Failure> {
             console.moved(chunk.len());
         }
         let _ = wire.finish();
+        all_sent.await;
         Ok(())
     };
     let receiving = async {

@@ -26,6 +26,8 @@ pub(crate) struct Wire {
     early: Mutex<BytesMut>,
     /// The lines are over, and a stream's bytes follow.
     carries: AtomicBool,
+    /// Nothing more is written from here.
+    finished: AtomicBool,
     /// The bytes are over too, and whoever listens may go.
     settled: AtomicBool,
 }
@@ -56,6 +58,7 @@ impl Wire {
             stream,
             early: Mutex::default(),
             carries: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             settled: AtomicBool::new(false),
         }
     }
@@ -88,7 +91,8 @@ impl Wire {
     /// The next bytes; `None` once the other end has shut its writing down. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// Also when the other end has gone altogether: that is no end, and what came may not be all.
+    /// Also when the other end has gone altogether: that is no end, and what came may not be all. After
+    /// [`finish`](Self::finish) it cannot be told apart from an end.
     pub(crate) async fn read_chunk(&self) -> io::Result<Option<Bytes>> {
         {
             let mut early = self.early();
@@ -145,7 +149,12 @@ impl Wire {
     /// # Errors
     /// When the other end has gone.
     pub(crate) fn finish(&self) -> io::Result<()> {
+        self.finished.store(true, Ordering::Relaxed);
         SockRef::from(&self.stream).shutdown(Shutdown::Write)
+    }
+
+    pub(crate) fn has_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
     }
 
     /// From here on the connection carries bytes, which are read by nobody but the pipe.
@@ -188,8 +197,11 @@ impl Wire {
     }
 
     /// Whether the other end has closed its socket, as opposed to having shut down its writing: a message without bytes
-    /// changes nothing, and is refused then.
+    /// changes nothing, and is refused then. Nobody can tell once this end has shut down its own writing.
     fn is_gone(&self) -> bool {
+        if self.has_finished() {
+            return false;
+        }
         let sent = SockRef::from(&self.stream).send(&[]);
         sent.is_err_and(|error| {
             error.kind() != ErrorKind::WouldBlock && error.kind() != ErrorKind::Interrupted

@@ -232,25 +232,38 @@ fn a_connection_carries_a_stream_and_its_end_is_told_on_another() {
     control.0.get_ref().shutdown(Shutdown::Write).unwrap();
     let mut received = String::new();
     control.0.read_to_string(&mut received).unwrap();
+    let result = json!({"v": 1, "command": "result", "pipe": opened["pipe"]});
+    assert_eq!(Control::ask(&alice, &result).answer().unwrap(), json!({"v": 1, "event": "done"}));
     assert_eq!(received, "from bob");
     assert_eq!(opening.end().with_code(0).text(), "from alice");
-    let result = json!({"v": 1, "command": "result", "pipe": opened["pipe"]});
-    assert_eq!(Control::ask(&alice, &result).answer().unwrap()["event"], "done");
     assert_eq!(Control::ask(&alice, &result).error()["kind"], "usage");
 }
 
 #[test]
 fn a_client_that_dies_in_the_middle_of_a_stream_has_not_sent_all() {
     let [(alice, _alice_up), (bob, _bob_up)] = alice_and_bob();
-    let mut control = Control::ask(&alice, &json!({"v": 1, "command": "pipe"}));
+    let pipe = json!({"v": 1, "command": "pipe"});
+    let mut control = Control::ask(&alice, &pipe);
     assert_eq!(control.answer().unwrap()["event"], "ready");
-    let opening = Running::start(&mut telemesh(&bob, "pipe alice"));
+    let opening = Running::start(telemesh(&bob, "pipe alice").stdin(Stdio::piped()));
     let opened = control.answer().unwrap();
     control.say(b"half of it");
     drop(control);
     opening.end().with_code(1);
     let result = json!({"v": 1, "command": "result", "pipe": opened["pipe"]});
     assert_eq!(Control::ask(&alice, &result).error()["code"], 1);
+
+    // Also when all that was to be received has been: then only the connection that waits for the result shows it.
+    let mut control = Control::ask(&alice, &pipe);
+    assert_eq!(control.answer().unwrap()["event"], "ready");
+    let opening = Running::start(&mut telemesh(&bob, "pipe alice"));
+    let opened = control.answer().unwrap();
+    assert_eq!(control.0.read(&mut [0; 10]).unwrap(), 0);
+    let waiting = Control::ask(&alice, &json!({"v": 1, "command": "result", "pipe": opened["pipe"]}));
+    until(|| commands(&alice) == 3);
+    control.say(b"half of it");
+    drop((control, waiting));
+    opening.end().with_code(1);
     until(|| commands(&alice) == 1);
 }
 
