@@ -21,4 +21,6 @@ mod key;
 mod measuring;
 mod pipe;
 mod support;
+#[cfg(unix)]
+mod transfers;
 mod up;

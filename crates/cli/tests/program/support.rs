@@ -140,19 +140,31 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     Running::start(command).end()
 }
 
+/// Two endpoints that are up and know each other by these names.
+pub(crate) fn alice_and_bob() -> [(TempDir, Running); 2] {
+    let (alice, bob) = (folder(), folder());
+    let (alice_up, _) = Running::waiting(&mut telemesh(&alice, "up"));
+    let (bob_up, _) = Running::waiting(&mut telemesh(&bob, "up"));
+    let invited = run(&mut telemesh(&alice, "invite --name bob --json")).with_code(0).objects().remove(0);
+    run(telemesh(&bob, "accept --as alice").arg(invited["invite"].as_str().unwrap())).with_code(0);
+    [(alice, alice_up), (bob, bob_up)]
+}
+
 /// Reads objects until one is this event.
-pub(crate) fn wait_for_line(output: &mut impl Read, event: &str) {
+pub(crate) fn wait_for_line(output: &mut impl Read, event: &str) -> Value {
     let mut line = Vec::new();
     let mut byte = [0];
     loop {
         assert_eq!(output.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&line));
         if byte != *b"\n" {
             line.push(byte[0]);
-        } else if objects(std::str::from_utf8(&line).unwrap())[0]["event"] == event {
-            return;
-        } else {
-            line.clear();
+            continue;
         }
+        let said = objects(std::str::from_utf8(&line).unwrap()).remove(0);
+        if said["event"] == event {
+            return said;
+        }
+        line.clear();
     }
 }
 
