@@ -50,7 +50,11 @@ pub(crate) enum Command {
     /// Two endpoints on this machine show what they can do; succeeds only if all of it worked
     Demo(Demo),
     /// Who we are: hashname, URI and link JSON
-    Id,
+    Id {
+        /// Also as a QR code
+        #[arg(long)]
+        qr: bool,
+    },
     /// Run the endpoint of this home, and let other commands use it
     Up(Up),
     /// The endpoint that is up: its links, their paths and traffic
@@ -202,6 +206,9 @@ pub(crate) struct Invite {
     /// How long it is good for, like 90s, 10m, 2h or 1d
     #[arg(long = "for", default_value = "10m", value_name = "TIME", value_parser = valid)]
     pub(crate) valid: Duration,
+    /// Also as a QR code
+    #[arg(long)]
+    pub(crate) qr: bool,
 }
 
 #[derive(Debug, Subcommand)]

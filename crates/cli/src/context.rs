@@ -69,6 +69,12 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     };
     let output = Output::new(&args.global);
     let output = if beside_data { output.beside_data() } else { output };
+    let qr = match &args.command {
+        Command::Id { qr } => *qr,
+        Command::Invite(options) => options.qr,
+        _ => false,
+    };
+    let output = if qr { output.with_qr() } else { output };
     let log = match Log::start(&args.global) {
         Ok(log) => log,
         Err(failure) => return output.fail(&failure),
@@ -136,6 +142,7 @@ impl Context {
             keys,
             lock,
             listen,
+            port: None,
             store,
             survive_down: None,
             public: false,

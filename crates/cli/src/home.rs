@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use telemesh::{FileStore, KeySet};
+use telemesh::{FileStore, KeySet, PathAddress};
 
 use crate::args::Global;
 #[cfg(unix)]
@@ -25,6 +25,9 @@ pub(crate) const KEY: &str = "key";
 
 /// The store's name in the home folder.
 const STORE: &str = "store.redb";
+
+/// The name of the file that keeps the port.
+const PORT: &str = "port";
 
 /// The keys of a home folder. They, and the folder, are made if they are missing: hold its lock then.
 pub(crate) fn keys(home: &Path) -> Result<KeySet, Failure> {
@@ -63,6 +66,21 @@ pub(crate) async fn store(home: &Path) -> Result<FileStore, Failure> {
             }
             done => return done.map_err(|error| Failure::Failed(error.to_string())),
         }
+    }
+}
+
+/// The port at which the endpoint of a home was last: contacts look for it there.
+pub(crate) fn port(home: &Path) -> Option<u16> {
+    fs::read_to_string(home.join(PORT)).ok()?.trim().parse().ok().filter(|port| *port != 0)
+}
+
+/// Keeps the port for the next time. If that fails another one will do.
+pub(crate) fn keep_port(home: &Path, addresses: &[PathAddress]) {
+    let port = addresses.iter().find_map(PathAddress::socket_address).map(|address| address.port());
+    if let Some(port) = port
+        && let Err(error) = fs::write(home.join(PORT), format!("{port}\n"))
+    {
+        tracing::warn!(%error, "the port is not kept for the next time");
     }
 }
 

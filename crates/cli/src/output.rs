@@ -19,17 +19,42 @@ pub(crate) struct Output {
     quiet: bool,
     /// Standard output is data: whatever is said goes to standard error.
     data: bool,
+    /// What a telephone may want to read is also shown as a picture.
+    qr: bool,
 }
 
 impl Output {
     pub(crate) fn new(global: &Global) -> Self {
-        Self { json: global.json, quiet: global.quiet, data: false }
+        Self { json: global.json, quiet: global.quiet, data: false, qr: false }
     }
 
     /// For a command whose standard output is data.
     pub(crate) fn beside_data(mut self) -> Self {
         self.data = true;
         self
+    }
+
+    /// With pictures of what a telephone may want to read.
+    pub(crate) fn with_qr(mut self) -> Self {
+        self.qr = true;
+        self
+    }
+
+    /// The text as a QR code, if that is wanted.
+    pub(crate) fn qr(&self, text: &str) -> Result<(), Failure> {
+        if !self.qr || self.json {
+            return Ok(());
+        }
+        let code = fast_qr::QRBuilder::new(text)
+            .ecl(fast_qr::ECL::L)
+            .build()
+            .map_err(|_| Failure::Failed("this is too long for a QR code".into()))?;
+        code.to_str().lines().try_for_each(|line| self.line(line))
+    }
+
+    /// Whether only what was asked for is said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// One object for scripts. People see nothing of it.

@@ -80,7 +80,12 @@ impl Renderer {
             Event::Invited(Invited { invite, open }) => {
                 self.output
                     .note("Whoever has this link can use it until then; show it only to whom it is for:");
-                self.output.line(format_args!("telemesh accept '{invite}'"))?;
+                if self.output.is_quiet() {
+                    self.output.line(invite)?;
+                } else {
+                    self.output.line(format_args!("telemesh accept '{invite}'"))?;
+                }
+                self.output.qr(invite)?;
                 self.output.note(open_invite(open));
                 Ok(())
             }
@@ -177,8 +182,9 @@ impl Renderer {
             }
             Happened::Interrupted { transfer, reason } => {
                 self.end_bar();
-                self.output
-                    .note(format_args!("{transfer}: {reason}; it goes on from there when it is sent again"));
+                self.output.note(format_args!(
+                    "{transfer}: {reason}; what has arrived is kept, and it goes on from there"
+                ));
             }
             Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
@@ -348,7 +354,8 @@ impl Renderer {
     fn id(&self, id: &Id) -> Result<(), Failure> {
         self.output.line(format_args!("hashname  {}", id.hashname))?;
         self.output.line(format_args!("uri       {}", id.uri))?;
-        self.output.line(format_args!("link      {}", id.link.to_json()))
+        self.output.line(format_args!("link      {}", id.link.to_json()))?;
+        self.output.qr(&id.uri)
     }
 
     fn perf(&mut self, perf: &Perf) -> Result<(), Failure> {

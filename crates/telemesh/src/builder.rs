@@ -36,13 +36,15 @@ pub enum CreateError {
 pub struct Builder {
     mesh: MeshBuilder,
     listen: Vec<SocketAddr>,
+    /// The port on all interfaces; 0 for any.
+    port: u16,
     /// Whether a transport was given, so that none is added.
     transports: bool,
 }
 
 impl Builder {
     pub(crate) fn new(keys: KeySet) -> Self {
-        Self { mesh: Mesh::builder(keys), listen: Vec::new(), transports: false }
+        Self { mesh: Mesh::builder(keys), listen: Vec::new(), port: 0, transports: false }
     }
 
     /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
@@ -51,6 +53,15 @@ impl Builder {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
+        self
+    }
+
+    /// Takes this port on all interfaces if nobody else has it, and any other if not; for an endpoint that wants to be found
+    /// where it was before. Has no effect together with [`listen`](Self::listen) or a transport.
+    #[cfg(feature = "udp")]
+    #[must_use]
+    pub fn prefer_port(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -136,7 +147,7 @@ impl Builder {
     #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
     pub async fn create(self) -> Result<Mesh, CreateError> {
         #[cfg_attr(not(feature = "udp"), allow(unused_mut, reason = "the udp transport is added to it"))]
-        let Self { mut mesh, listen, transports } = self;
+        let Self { mut mesh, listen, port, transports } = self;
         #[cfg(feature = "udp")]
         {
             for address in &listen {
@@ -145,13 +156,14 @@ impl Builder {
                 mesh = mesh.transport(udp);
             }
             if listen.is_empty() && !transports {
-                mesh =
-                    mesh.transport(telemesh_udp::UdpTransport::bind_default().map_err(CreateError::Socket)?);
+                let udp = telemesh_udp::UdpTransport::bind_wildcard(port)
+                    .or_else(|_| telemesh_udp::UdpTransport::bind_default());
+                mesh = mesh.transport(udp.map_err(CreateError::Socket)?);
             }
         }
         // Without a transport of ours nothing is added, and the mesh says so if none was given.
         #[cfg(not(feature = "udp"))]
-        let _ = (listen, transports);
+        let _ = (listen, port, transports);
         Ok(mesh.create()?)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Invite(options) => context.request(&asked::invite(options), &[]).await,
         Command::Accept(options) => context.request(&asked::accept(options)?, &[]).await,
         Command::Contacts(options) => context.request(&asked::contacts(options)?, &[]).await,
-        Command::Id => context.request(&Request::Id {}, &[]).await,
+        Command::Id { .. } => context.request(&Request::Id {}, &[]).await,
         Command::Pipe(options) => context.request(&asked::pipe(&options)?, &options.listen.listen).await,
         Command::Ping(options) => context.request(&asked::ping(&options)?, &[]).await,
         Command::Explain(options) => context.request(&asked::explain(&options)?, &[]).await,

@@ -48,6 +48,7 @@ pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interr
     let (endpoint, mut reloads) = start(&home, options, &settings).await?;
     let running = endpoint.running().ok_or_else(|| Failure::Failed("the endpoint is not up".into()))?;
     settings.apply(&endpoint, running)?;
+    home::keep_port(&home, &endpoint.mesh().addresses());
     for link in endpoint.mesh().links() {
         link.connect();
     }
@@ -112,6 +113,7 @@ async fn start(
         keys: home::keys(home)?,
         lock: None,
         listen,
+        port: home::port(home),
         store: Some(home::store(home).await?),
         survive_down: settings.survive_down(),
         public: settings.public(),

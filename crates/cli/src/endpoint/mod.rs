@@ -48,6 +48,8 @@ pub(crate) struct Start<'a> {
     pub(crate) keys: KeySet,
     pub(crate) lock: Option<HomeLock>,
     pub(crate) listen: &'a [SocketAddr],
+    /// Where to listen if nothing else is said and nobody else does.
+    pub(crate) port: Option<u16>,
     /// Where contacts and invites are kept; in memory if there is none.
     pub(crate) store: Option<FileStore>,
     pub(crate) survive_down: Option<Duration>,
@@ -64,6 +66,9 @@ impl Endpoint {
     /// [`Failure`]: an address that is taken, for example.
     pub(crate) async fn start(start: Start<'_>) -> Result<Self, Failure> {
         let mut builder = telemesh::builder(start.keys).public(start.public);
+        if let Some(port) = start.port {
+            builder = builder.prefer_port(port);
+        }
         for address in start.listen {
             builder = builder.listen(*address);
         }

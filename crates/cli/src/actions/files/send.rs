@@ -56,6 +56,7 @@ pub(in crate::actions) async fn send(
 /// Sends until it is done, or until the other end has been away for too long.
 async fn persist(session: &Session, link: &Link, offer: &Offer) -> Result<Report, Failure> {
     let mut waits_since = None;
+    let mut told = None;
     loop {
         let progress = Progress::new();
         let error = tokio::select! {
@@ -65,7 +66,9 @@ async fn persist(session: &Session, link: &Link, offer: &Offer) -> Result<Report
             },
             never = tell(session, offer.name(), &progress) => match never {},
         };
-        if !may_go_on(&error, link) {
+        // Whoever comes back may need a moment to say `receive` again.
+        let refused = matches!(error, SendError::Refused(_)) && waits_since.is_some();
+        if !refused && !may_go_on(&error, link) {
             return Err(failure(error));
         }
         if progress.now().bytes_transferred > 0 {
@@ -76,7 +79,11 @@ async fn persist(session: &Session, link: &Link, offer: &Offer) -> Result<Report
             return Err(failure(error));
         }
         let reason = error.to_string();
-        session.happened(Happened::Interrupted { transfer: offer.name().to_owned(), reason }).await?;
+        if told.as_ref() != Some(&reason) {
+            let transfer = offer.name().to_owned();
+            session.happened(Happened::Interrupted { transfer, reason: reason.clone() }).await?;
+            told = Some(reason);
+        }
         come_back(link, since).await?;
     }
 }
