@@ -124,7 +124,7 @@ impl Streams {
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
         }
-        for id in self.unanswered.take_due(now) {
+        if let Some(id) = self.unanswered.take_due(now) {
             let _ = self.engine.reset(id, telemesh_channel::CANCELLED);
         }
         self.engine.set_unwanted_streams(self.unanswered.len());
