@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, anyhow};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The core that servers and receivers run on.
-pub(crate) const SERVER_CORE: usize = 0;
+pub const SERVER_CORE: usize = 0;
 /// The core that clients and senders run on.
-pub(crate) const CLIENT_CORE: usize = 1;
+pub const CLIENT_CORE: usize = 1;
 
 /// Runs the future that `make` returns on a new thread, which is pinned to `core` and has its own runtime.
 ///
@@ -18,7 +18,7 @@ pub(crate) const CLIENT_CORE: usize = 1;
 ///
 /// # Errors
 /// When the thread cannot be made or pinned; what the future itself returns comes out of [`Pinned::join`].
-pub(crate) fn spawn<T, M, F>(name: &str, core: usize, make: M) -> Result<Pinned<T>>
+pub fn spawn<T, M, F>(name: &str, core: usize, make: M) -> Result<Pinned<T>>
 where
     T: Send + 'static,
     M: FnOnce() -> F + Send + 'static,
@@ -37,7 +37,7 @@ where
 
 /// A thread started by [`spawn`].
 #[derive(Debug)]
-pub(crate) struct Pinned<T> {
+pub struct Pinned<T> {
     thread: thread::JoinHandle<Result<T>>,
     name: String,
 }
@@ -47,14 +47,17 @@ impl<T> Pinned<T> {
     ///
     /// # Errors
     /// The future's own error, or that the thread panicked.
-    pub(crate) fn join(self) -> Result<T> {
+    pub fn join(self) -> Result<T> {
         let outcome = self.thread.join().map_err(|_| anyhow!("the {} thread panicked", self.name))?;
         outcome.with_context(|| format!("in the {} thread", self.name))
     }
 }
 
 /// Pins the calling thread to `core`, and reads back that it is.
-fn pin(core: usize) -> Result<()> {
+///
+/// # Errors
+/// When the kernel does not allow it.
+pub fn pin(core: usize) -> Result<()> {
     let mut wanted = CpuSet::new();
     wanted.set(core);
     sched_setaffinity(None, &wanted).with_context(|| format!("cannot pin a thread to core {core}"))?;

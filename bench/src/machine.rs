@@ -15,7 +15,7 @@ use rustix::{
 ///
 /// # Errors
 /// When the kernel offers no `/proc`.
-pub(crate) fn resident_kib() -> Result<u64> {
+pub fn resident_kib() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line =
         status.lines().find(|line| line.starts_with("VmRSS:")).context("no resident memory in /proc")?;
@@ -24,7 +24,7 @@ pub(crate) fn resident_kib() -> Result<u64> {
 
 /// Lets this process and its children open as many files as the machine allows: `memory` needs a socket per
 /// connection, some peers several.
-pub(crate) fn raise_file_limit() {
+pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // A refusal shows as a failing bind later, with a better message than any that could be made here.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
@@ -32,7 +32,7 @@ pub(crate) fn raise_file_limit() {
 
 /// Clocks over the part of a workload that is measured.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub struct Meter {
     started: Instant,
     own_cpu: f64,
     all_cpu: f64,
@@ -40,23 +40,23 @@ pub(crate) struct Meter {
 
 /// What a [`Meter`] has read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Used {
+pub struct Used {
     /// Wall time in seconds.
-    pub(crate) wall_seconds: f64,
+    pub wall_seconds: f64,
     /// CPU seconds of all threads of this process, in the kernel and outside.
-    pub(crate) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Cores that other programs kept busy meanwhile, on average.
-    pub(crate) other_cores: f64,
+    pub other_cores: f64,
 }
 
 impl Meter {
     /// Starts the clocks.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self { all_cpu: machine_cpu_seconds(), own_cpu: process_cpu_seconds(), started: Instant::now() }
     }
 
     /// Reads the clocks.
-    pub(crate) fn read(&self) -> Used {
+    pub fn read(&self) -> Used {
         let wall_seconds = self.started.elapsed().as_secs_f64();
         let cpu_seconds = process_cpu_seconds() - self.own_cpu;
         let others = machine_cpu_seconds() - self.all_cpu - cpu_seconds;
@@ -66,13 +66,13 @@ impl Meter {
 }
 
 /// Cores that other programs may keep busy before their part in a figure is worth mentioning.
-pub(crate) const QUIET_CORES: f64 = 0.1;
+pub const QUIET_CORES: f64 = 0.1;
 
 /// Waits until other programs have been quiet for a moment.
 ///
 /// # Errors
 /// When they do not become quiet within ten minutes.
-pub(crate) fn wait_until_quiet() -> Result<()> {
+pub fn wait_until_quiet() -> Result<()> {
     const MOMENT: Duration = Duration::from_secs(1);
     const PATIENCE: Duration = Duration::from_secs(600);
     let started = Instant::now();
@@ -86,7 +86,8 @@ pub(crate) fn wait_until_quiet() -> Result<()> {
     bail!("other programs were busy all the time for {PATIENCE:?}");
 }
 
-fn process_cpu_seconds() -> f64 {
+/// CPU seconds of all threads of this process, in the kernel and outside.
+pub fn process_cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
@@ -104,7 +105,7 @@ fn machine_cpu_seconds() -> f64 {
 }
 
 /// One line about processor and kernel for the head of a report.
-pub(crate) fn describe() -> String {
+pub fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
         .lines()

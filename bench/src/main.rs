@@ -3,11 +3,11 @@
 //! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
 //! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is
 //! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables).
+//!
+//! What a single endpoint of ours stands is another program: `src/bin/load/`.
 
-mod cores;
 mod driver;
 mod floor;
-mod machine;
 mod options;
 mod payload;
 mod peer;
@@ -20,6 +20,7 @@ mod workloads;
 use std::process::ExitCode;
 
 use clap::Parser;
+use telemesh_bench::{cores, machine};
 
 use crate::options::{Internal, Options};
 
