@@ -12,13 +12,14 @@ mod tests;
 mod unix;
 
 #[cfg(not(unix))]
-pub(crate) use portable::{Dir, read_piece};
+pub(crate) use portable::Dir;
 #[cfg(unix)]
-pub(crate) use unix::{Dir, read_piece};
+pub(crate) use unix::Dir;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 
+use crate::limits::PIECE;
 use crate::wire::Time;
 
 /// What a name stands for. A link is itself, never what it leads to.
@@ -67,6 +68,40 @@ fn mode(metadata: &std::fs::Metadata) -> u32 {
         (false, false) => 0o644,
         (false, true) => 0o444,
     }
+}
+
+/// Reads until `space` is full or the file ends; how many bytes that were.
+pub(crate) fn read_piece(file: &File, space: &mut [u8]) -> io::Result<usize> {
+    let mut piece = 0;
+    while let Some(space) = space.get_mut(piece..).filter(|space| !space.is_empty()) {
+        match (&mut &*file).read(space) {
+            Ok(0) => break,
+            Ok(read) => piece += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(piece)
+}
+
+/// Hashes the next bytes of a file, as long as `go_on` says so; how many there were.
+pub(crate) fn hash_next(
+    file: &File,
+    hasher: &mut blake3::Hasher,
+    bytes: u64,
+    go_on: impl Fn() -> bool,
+) -> io::Result<u64> {
+    let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(PIECE).min(PIECE)];
+    let mut hashed = 0;
+    while hashed < bytes && go_on() {
+        let wanted = usize::try_from(bytes - hashed).unwrap_or(PIECE).min(PIECE);
+        let Some(space) = buffer.get_mut(..wanted) else { break };
+        let read = read_piece(file, space)?;
+        let Some(data) = space.get(..read).filter(|data| !data.is_empty()) else { break };
+        hasher.update(data);
+        hashed += read as u64;
+    }
+    Ok(hashed)
 }
 
 /// Handles to sync one by one before syncing the whole file system is cheaper, and where that cannot be done, handles

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Kind, Meta};
@@ -165,26 +165,6 @@ impl Dir {
         }
         Ok(self.0.join(name.as_ref()))
     }
-}
-
-/// Reads until `buffer` has `wanted` bytes more, or the file ends.
-pub(crate) fn read_piece(file: &File, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<usize> {
-    let start = buffer.len();
-    buffer.resize(start + wanted, 0);
-    let mut piece = 0;
-    while let Some(space) = buffer.get_mut(start + piece..).filter(|space| !space.is_empty()) {
-        match (&mut &*file).read(space) {
-            Ok(0) => break,
-            Ok(read) => piece += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                buffer.truncate(start);
-                return Err(error);
-            }
-        }
-    }
-    buffer.truncate(start + piece);
-    Ok(piece)
 }
 
 fn folder(path: &Path, meta: Meta) -> io::Result<Dir> {

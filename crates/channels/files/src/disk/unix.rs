@@ -193,39 +193,6 @@ impl Dir {
     }
 }
 
-/// Reads until `buffer` has `wanted` bytes more, or the file ends. It never grows the buffer and never clears it first.
-pub(crate) fn read_piece(file: &File, buffer: &mut Vec<u8>, wanted: usize) -> io::Result<usize> {
-    let mut piece = 0;
-    if buffer.spare_capacity_mut().len() == wanted {
-        while piece < wanted {
-            match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
-                Ok(0) => break,
-                Ok(read) => piece += read,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        return Ok(piece);
-    }
-    // The end of a file, or a small one: the buffer has room for more than is wanted now.
-    let start = buffer.len();
-    buffer.resize(start + wanted, 0);
-    while piece < wanted {
-        let Some(space) = buffer.get_mut(start + piece..) else { break };
-        match rustix::io::read(file, space) {
-            Ok(0) => break,
-            Ok(read) => piece += read,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => {
-                buffer.truncate(start);
-                return Err(error.into());
-            }
-        }
-    }
-    buffer.truncate(start + piece);
-    Ok(piece)
-}
-
 fn regular(handle: OwnedFd) -> io::Result<(File, Meta)> {
     let meta = meta(&rustix::fs::fstat(&handle)?);
     if meta.kind != Kind::File {

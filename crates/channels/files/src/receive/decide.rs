@@ -1,15 +1,14 @@
 //! What is wanted of each entry, as the list arrives: looks at what the target has and makes folders, ahead of the data.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
 use super::state::State;
 use super::target::{Existing, Target};
-use crate::disk::{Dir, Kind, Meta, read_piece};
-use crate::limits::{MAX_PREFIXES, PIECE, PREFIX_STEP};
+use crate::disk::{Dir, Kind, Meta, hash_next};
+use crate::limits::{MAX_PREFIXES, PREFIX_STEP};
 use crate::names::{NameRules, check_link};
 use crate::report::{FailureCode, Reason};
 use crate::wire::{Content, Decision, Entry, Hash, Prefix};
@@ -252,7 +251,7 @@ fn part_points(
     let mut at = 0;
     while at < meta.size {
         let next = (at + step).min(meta.size);
-        if !hash_next(&file, &mut hasher, next - at)? {
+        if hash_next(&file, &mut hasher, next - at, || true)? < next - at {
             break;
         }
         at = next;
@@ -266,26 +265,8 @@ fn part_points(
 pub(super) fn hash_of(folder: &Dir, name: &str, size: u64) -> io::Result<Hash> {
     let (file, _) = folder.open_file(name)?;
     let mut hasher = blake3::Hasher::new();
-    hash_next(&file, &mut hasher, size)?;
+    hash_next(&file, &mut hasher, size, || true)?;
     Ok(*hasher.finalize().as_bytes())
-}
-
-/// Hashes the next bytes of a file; whether there were so many.
-fn hash_next(file: &File, hasher: &mut blake3::Hasher, bytes: u64) -> io::Result<bool> {
-    let piece = usize::try_from(bytes).unwrap_or(PIECE).min(PIECE);
-    let mut buffer = Vec::with_capacity(piece);
-    let mut left = bytes;
-    while left > 0 {
-        buffer.clear();
-        let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let read = read_piece(file, &mut buffer, wanted)?;
-        if read == 0 {
-            return Ok(false);
-        }
-        hasher.update(&buffer);
-        left -= (read as u64).min(left);
-    }
-    Ok(true)
 }
 
 enum Trouble {

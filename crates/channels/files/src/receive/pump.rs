@@ -7,10 +7,12 @@ use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use telemesh_channel::{Channel, ReadHalf, WriteHalf};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep};
 
 use super::collect::Collect;
 use super::placer::Placer;
@@ -25,6 +27,12 @@ use crate::wire::{FromReceiver, Hello};
 
 /// Messages to the sender that wait to be sent; each is small or up to a message's limit.
 const MESSAGES_WAITING: usize = 16;
+
+/// Less than this is the end of something and handed over at once, in bytes: a few packets.
+const A_LOT: usize = 16 * 1024;
+
+/// How long a piece that is not full waits for more.
+const FOR_MORE: Duration = Duration::from_millis(1);
 
 /// Bytes of the stream, in a buffer that goes back and forth.
 struct Piece {
@@ -108,9 +116,11 @@ async fn read_pieces(
     }
 }
 
-/// Waits for at least a byte and takes all that is there, up to the buffer's size; 0 is the end.
+/// Waits for at least a byte and takes all that is there, up to the buffer's size; 0 is the end. While a lot arrives it waits
+/// a moment for more: handing over costs the same for a few packets as for many.
 async fn fill(read: &mut ReadHalf, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
+    let mut pause = pin!(None::<Sleep>);
     poll_fn(|cx| {
         loop {
             let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) else {
@@ -121,9 +131,17 @@ async fn fill(read: &mut ReadHalf, buffer: &mut [u8]) -> io::Result<usize> {
                 Poll::Ready(Ok(())) if space.filled().is_empty() => return Poll::Ready(Ok(filled)),
                 Poll::Ready(Ok(())) => filled += space.filled().len(),
                 // An error after some bytes comes again with the next read.
-                Poll::Ready(Err(_)) | Poll::Pending if filled > 0 => return Poll::Ready(Ok(filled)),
+                Poll::Ready(Err(_)) if filled > 0 => return Poll::Ready(Ok(filled)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if filled == 0 => return Poll::Pending,
+                Poll::Pending if filled < A_LOT => return Poll::Ready(Ok(filled)),
+                Poll::Pending => {
+                    if pause.is_none() {
+                        pause.set(Some(sleep(FOR_MORE)));
+                    }
+                    let Some(pause) = pause.as_mut().as_pin_mut() else { return Poll::Pending };
+                    return pause.poll(cx).map(|()| Ok(filled));
+                }
             }
         }
     })

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::answers::{Answers, NoMore, Settled};
 use super::outbox::Outbox;
 use super::source::{Source, is_unchanged};
-use crate::disk::read_piece;
+use crate::disk::hash_next;
 use crate::limits::{LIST_AHEAD, PIECE};
 use crate::list::Tree;
 use crate::offer::{Entries, List};
@@ -287,23 +287,13 @@ impl Worker {
             // It takes a while, so the receiver should have what was said before.
             self.outbox.flush()?;
         }
-        let mut buffer = Vec::with_capacity(usize::try_from(bytes).unwrap_or(PIECE).min(PIECE));
-        let mut left = bytes;
-        while left > 0 {
-            if self.answers.is_over() {
-                return Err(Stopped::Ended);
-            }
-            buffer.clear();
-            let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            match read_piece(file, &mut buffer, wanted) {
-                Ok(read) if read > 0 => {
-                    hasher.update(&buffer);
-                    left -= (read as u64).min(left);
-                }
-                _ => return Ok(false),
-            }
+        let answers = &self.answers;
+        let hashed = hash_next(file, hasher, bytes, || !answers.is_over());
+        if self.answers.is_over() {
+            Err(Stopped::Ended)
+        } else {
+            Ok(hashed.is_ok_and(|hashed| hashed == bytes))
         }
-        Ok(true)
     }
 
     fn problem(&mut self, entry: &Entry, reason: Reason) {

@@ -132,25 +132,21 @@ impl<'a> FromReceiver<'a> {
     }
 }
 
-/// Appends a message whose body `body` writes.
-pub(crate) fn put_frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
-    let start = begin(out, kind);
-    body(out);
-    finish(out, start);
-}
-
-/// Starts a message whose length is not known yet; the returned mark is for [`finish`].
-pub(crate) fn begin(out: &mut Vec<u8>, kind: u8) -> usize {
+/// Appends a message whose body `body` writes. No body comes near the four gigabytes that its length could say.
+fn put_frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(&[kind, 0, 0, 0, 0]);
-    out.len()
-}
-
-/// Fills in the length of what was appended since [`begin`]. No body here comes near four gigabytes.
-pub(crate) fn finish(out: &mut [u8], start: usize) {
-    let length = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
+    let start = out.len();
+    body(out);
+    let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     if let Some(place) = start.checked_sub(4).and_then(|from| out.get_mut(from..start)) {
         place.copy_from_slice(&length.to_be_bytes());
     }
+}
+
+/// Appends what stands before so many bytes of a file.
+pub(crate) fn put_data_header(out: &mut Vec<u8>, length: usize) {
+    out.push(kind::DATA);
+    out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
 }
 
 /// So many bytes from a file's beginning have this hash.

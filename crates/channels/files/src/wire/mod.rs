@@ -13,8 +13,8 @@ mod parser;
 pub(crate) use buffer::{Malformed, Reader, put_varint};
 pub(crate) use entry::{Content, Entry, Time};
 pub(crate) use frames::{
-    Decision, FromReceiver, FromSender, MAX_DECISION, Prefix, begin, decode_decisions, encode_decision,
-    finish, kind,
+    Decision, FromReceiver, FromSender, HEADER, MAX_DECISION, Prefix, decode_decisions, encode_decision,
+    put_data_header,
 };
 pub(crate) use hello::Hello;
 pub(crate) use parser::{Parsed, Parser};
