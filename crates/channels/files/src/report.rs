@@ -35,13 +35,6 @@ impl Report {
         self.problem_count == 0
     }
 
-    pub(crate) fn add_problem(&mut self, problem: Problem) {
-        self.problem_count += 1;
-        if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(problem);
-        }
-    }
-
     pub(crate) fn add_renamed(&mut self, renamed: Renamed) {
         if self.renamed.len() < MAX_PROBLEMS {
             self.renamed.push(renamed);
@@ -63,6 +56,35 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", escaped(&self.path), self.reason)
+    }
+}
+
+/// Problems as they are met, which is not always in the list's order.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// Each with the number of its entry.
+    kept: Vec<(u64, Problem)>,
+    count: u64,
+}
+
+impl Problems {
+    pub(crate) fn add(&mut self, index: u64, problem: Problem) {
+        self.count += 1;
+        if self.kept.len() < MAX_PROBLEMS {
+            self.kept.push((index, problem));
+        }
+    }
+
+    /// Counts problems of which nothing is known.
+    pub(crate) fn count_more(&mut self, count: u64) {
+        self.count += count;
+    }
+
+    /// Puts them into a report, in order.
+    pub(crate) fn report_to(&mut self, report: &mut Report) {
+        self.kept.sort_by_key(|(index, _)| *index);
+        report.problems = self.kept.drain(..).map(|(_, problem)| problem).collect();
+        report.problem_count = self.count;
     }
 }
 

@@ -6,7 +6,8 @@
 #[cfg(any(not(unix), test))]
 #[cfg_attr(unix, allow(dead_code, reason = "on Unix only its tests use it"))]
 mod portable;
-#[cfg(all(unix, test))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 #[cfg(unix)]
 mod unix;
@@ -18,6 +19,7 @@ pub(crate) use unix::Dir;
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::sync::Arc;
 
 use crate::limits::PIECE;
 use crate::wire::Time;
@@ -112,7 +114,7 @@ const SINGLE_SYNCS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct SyncSet {
     files: Vec<File>,
-    folders: Vec<Dir>,
+    folders: Vec<Arc<Dir>>,
     /// More than it holds handles of: the whole file system.
     many: bool,
 }
@@ -130,12 +132,13 @@ impl SyncSet {
     }
 
     /// The folder's names, and its own times and mode.
-    pub(crate) fn add_folder(&mut self, folder: &Dir) -> io::Result<()> {
-        if self.many {
+    pub(crate) fn add_folder(&mut self, folder: &Arc<Dir>) -> io::Result<()> {
+        // Most files lie in the same folder as the one before.
+        if self.many || self.folders.last().is_some_and(|last| Arc::ptr_eq(last, folder)) {
             return Ok(());
         }
         if self.folders.len() < SINGLE_SYNCS {
-            self.folders.push(folder.try_clone()?);
+            self.folders.push(Arc::clone(folder));
         } else if Dir::CAN_SYNC_ALL {
             self.many = true;
         } else {

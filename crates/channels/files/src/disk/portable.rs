@@ -30,10 +30,6 @@ impl Dir {
         regular(Meta::of(&path.metadata()?), || File::open(path))
     }
 
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self(self.0.clone()))
-    }
-
     /// Opens a folder in this one; anything else, a link for example, is an error.
     pub(crate) fn open_dir<N: AsRef<OsStr>>(&self, name: N) -> io::Result<Self> {
         let path = self.path(name)?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Kind, SyncSet, read_piece};
 use crate::wire::Time;
@@ -141,14 +142,19 @@ fn a_folder_that_is_replaced_by_a_link_does_not_lead_elsewhere() {
 #[test]
 fn what_is_added_to_a_set_is_synced_one_by_one_and_all_together() {
     let base = tempfile::tempdir().unwrap();
-    let root = super::unix::Dir::open_path(base.path()).unwrap();
+    let open = || Arc::new(super::unix::Dir::open_path(base.path()).unwrap());
+    let root = open();
     for count in [0, 1, 8, 9, 50] {
-        let mut set = SyncSet::default();
+        let (mut files, mut folders, mut one_folder) =
+            (SyncSet::default(), SyncSet::default(), SyncSet::default());
         for number in 0..count {
-            set.add_file(root.make_file(&format!("{count}-{number}")).unwrap()).unwrap();
-            set.add_folder(&root).unwrap();
+            files.add_file(root.make_file(&format!("{count}-{number}")).unwrap()).unwrap();
+            folders.add_folder(&open()).unwrap();
+            one_folder.add_folder(&root).unwrap();
         }
-        assert_eq!(set.many, count > 8, "{count}");
-        set.sync(&root).unwrap();
+        assert_eq!((files.many, folders.many, one_folder.many), (count > 8, count > 8, false), "{count}");
+        for set in [files, folders, one_folder] {
+            set.sync(&root).unwrap();
+        }
     }
 }

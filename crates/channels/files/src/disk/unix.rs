@@ -37,10 +37,6 @@ impl Dir {
         regular(rustix::fs::open(path, flags, Mode::empty())?)
     }
 
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
-    }
-
     /// Opens a folder in this one; anything else, a link for example, is an error.
     pub(crate) fn open_dir<N: Arg>(&self, name: N) -> io::Result<Self> {
         self.open_at(name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).map(Self)

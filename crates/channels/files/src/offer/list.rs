@@ -159,3 +159,67 @@ impl Entries {
         Ok(Some(entry))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_ENTRIES;
+    use crate::wire::{Content, Time};
+
+    fn entry(depth: usize, name: String, size: u64) -> Entry {
+        let modified = Time { seconds: 1_700_000_000, nanoseconds: 999_999_999 };
+        let content = match size {
+            0 => Content::Folder { mode: 0o755, modified },
+            1 => Content::Link { target: "t".repeat(4_000).into(), modified },
+            size => Content::File { mode: 0o644, modified, size },
+        };
+        Entry { depth, name: name.into(), content }
+    }
+
+    #[test]
+    fn a_long_list_lies_in_a_file_and_comes_back_as_it_was() {
+        let count = 200_000u64;
+        let of = |number: u64| match number {
+            0 => entry(0, "folder".to_owned(), 0),
+            // Among them the longest entries there are.
+            number if number % 997 == 0 => entry(1, format!("{number:0255}"), 1),
+            number => entry(1, format!("{number:0255}"), number + 1),
+        };
+        let mut writer = ListWriter::new();
+        (0..count).for_each(|number| writer.add(&of(number)).unwrap());
+        let list = Arc::new(writer.finish(Vec::new()).unwrap());
+        assert_eq!(list.entries, count);
+        assert!(list.stored.lock().unwrap().is_rolled(), "the whole list is in memory");
+        for _ in 0..2 {
+            let mut entries = Entries::of(Arc::clone(&list));
+            for number in 0..count {
+                assert!(entries.next().unwrap() == Some(of(number)), "{number}");
+                assert!(entries.buffer.capacity() <= 4 * BLOCK);
+            }
+            assert_eq!(entries.next().unwrap(), None);
+            assert_eq!(entries.next().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_list_has_no_more_bytes_than_a_transfer_may() {
+        let mut writer = ListWriter::new();
+        writer.add(&entry(0, "a".to_owned(), MAX_BYTES - 2)).unwrap();
+        writer.add(&entry(0, "b".to_owned(), 2)).unwrap();
+        assert!(matches!(writer.add(&entry(0, "c".to_owned(), 2)), Err(AddError::TooMuch)));
+        let mut writer = ListWriter::new();
+        writer.check.entries = MAX_ENTRIES - 1;
+        writer.add(&entry(0, "a".to_owned(), 2)).unwrap();
+        assert!(matches!(writer.add(&entry(0, "b".to_owned(), 2)), Err(AddError::TooMuch)));
+    }
+
+    #[test]
+    fn problems_are_counted_beyond_those_that_are_kept() {
+        let mut writer = ListWriter::new();
+        for number in 0..MAX_PROBLEMS + 5 {
+            writer.leave_out(Problem { path: number.to_string(), reason: crate::Reason::Special });
+        }
+        let list = writer.finish(Vec::new()).unwrap();
+        assert_eq!((list.left_out.len(), list.left_out_count), (MAX_PROBLEMS, MAX_PROBLEMS as u64 + 5));
+    }
+}

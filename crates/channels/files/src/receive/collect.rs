@@ -4,9 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::limits::MAX_PROBLEMS;
 use crate::progress::Progress;
-use crate::report::{Problem, Reason, Renamed, Report};
+use crate::report::{Problem, Problems, Reason, Renamed, Report};
 use crate::wire::FromReceiver;
 
 /// Nobody carries messages to the sender any more.
@@ -15,16 +14,9 @@ pub(super) struct Unheard;
 
 #[derive(Debug)]
 pub(super) struct Collect {
-    report: Mutex<Numbered>,
+    report: Mutex<(Report, Problems)>,
     messages: mpsc::Sender<Vec<u8>>,
     pub(super) progress: Progress,
-}
-
-/// A report whose problems still have their numbers, since the threads meet them in different order.
-#[derive(Debug, Default)]
-struct Numbered {
-    report: Report,
-    problems: Vec<(u64, Problem)>,
 }
 
 impl Collect {
@@ -44,36 +36,32 @@ impl Collect {
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.lock().report);
+        change(&mut self.lock().0);
     }
 
     pub(super) fn renamed(&self, path: String, name: String) {
         let renamed = Renamed { path, name };
         self.progress.renamed(&renamed);
-        self.lock().report.add_renamed(renamed);
+        self.lock().0.add_renamed(renamed);
     }
 
     /// An entry is not there, and why.
     pub(super) fn problem(&self, index: u64, path: String, reason: Reason) {
         let problem = Problem { path, reason };
         self.progress.problem(&problem);
-        let mut numbered = self.lock();
-        numbered.report.problem_count += 1;
-        if numbered.problems.len() < MAX_PROBLEMS {
-            numbered.problems.push((index, problem));
-        }
+        self.lock().1.add(index, problem);
     }
 
-    /// What it came to so far.
+    /// What it came to; asked once, at the end.
     pub(super) fn report(&self) -> Report {
-        let mut numbered = self.lock();
-        numbered.problems.sort_by_key(|(index, _)| *index);
-        let problems = numbered.problems.iter().map(|(_, problem)| problem.clone()).collect();
-        Report { problems, ..numbered.report.clone() }
+        let mut collected = self.lock();
+        let (report, problems) = &mut *collected;
+        problems.report_to(report);
+        std::mem::take(report)
     }
 
     /// Nothing panics while it holds the lock.
-    fn lock(&self) -> MutexGuard<'_, Numbered> {
+    fn lock(&self) -> MutexGuard<'_, (Report, Problems)> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

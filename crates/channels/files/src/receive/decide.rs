@@ -81,6 +81,12 @@ impl Decider {
         }
     }
 
+    /// Plays another system.
+    #[cfg(test)]
+    pub(super) fn with_rules(self, rules: NameRules) -> Self {
+        Self { rules, ..self }
+    }
+
     /// Decides on the next entry of the list.
     ///
     /// # Errors
@@ -240,7 +246,11 @@ fn part_points(
     index: u64,
     size: u64,
 ) -> io::Result<Option<Vec<(Prefix, Option<Box<blake3::Hasher>>)>>> {
-    let (file, meta) = folder.open_to_write(&State::part(index))?;
+    // For reading: one that is whole may have a mode already that lets nobody write, or not even read.
+    let (file, meta) = match folder.open_file(&*State::part(index)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        opened => opened?,
+    };
     if meta.size == 0 || meta.size > size {
         return Ok(None);
     }

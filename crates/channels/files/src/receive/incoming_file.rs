@@ -77,17 +77,27 @@ impl IncomingFile {
             Have::Part(points) => {
                 let point = points.into_iter().find(|(prefix, _)| prefix.length == offset);
                 let (prefix, hasher) = point.ok_or(BeginError::Offset)?;
-                let (mut file, _) = folder.open_to_write(&State::part(index))?;
+                let part = State::part(index);
+                let Some(hasher) = hasher else {
+                    let (file, _) = folder.open_file(&*part)?;
+                    return Ok(new(
+                        Some(file),
+                        Content::Known { hash: prefix.hash, in_place: false },
+                        offset,
+                    ));
+                };
+                let (mut file, _) = folder.open_to_write(&part)?;
                 file.set_len(offset)?;
                 file.seek(SeekFrom::Start(offset))?;
-                let content = match hasher {
-                    Some(hasher) => Content::Hashing(hasher),
-                    None => Content::Known { hash: prefix.hash, in_place: false },
-                };
-                Ok(new(Some(file), content, offset))
+                Ok(new(Some(file), Content::Hashing(hasher), offset))
             }
             Have::Nothing | Have::Same { .. } | Have::OnlyIfSame { .. } => Err(BeginError::Offset),
         }
+    }
+
+    /// Whether it lies where it belongs and only its hash is still to come.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(self.content, Content::Known { in_place: true, .. })
     }
 
     /// Bytes that are still to come.

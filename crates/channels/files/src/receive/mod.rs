@@ -10,6 +10,9 @@ mod placer;
 mod pump;
 mod state;
 mod target;
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
 mod writer;
 
 pub use handler::{Ending, Receiver};

@@ -195,7 +195,13 @@ fn work(
     };
     let placed = placer.join().unwrap_or(Err(Fault::Io(io::Error::other("the placing thread panicked"))));
     let result = match (state, placed) {
-        (Ok(state), Ok(true)) => state.remove().map_err(Fault::Io),
+        (Ok(state), Ok(true)) => {
+            if let Err(error) = state.remove() {
+                // All is in place, so this is none of the transfer's failures.
+                tracing::warn!(%error, "what is left of a transfer could not be removed");
+            }
+            Ok(())
+        }
         // The placer's fault is the cause when the writer only noticed that it was gone.
         (Ok(_) | Err(Fault::Ended), Err(fault)) => Err(fault),
         (Err(fault), _) => Err(fault),

@@ -250,7 +250,11 @@ impl Writer {
             Err(BeginError::Offset) => return Err(Fault::Protocol("a file from where nobody asked")),
             Err(BeginError::Io(error)) => return Err(error.into()),
         };
-        self.collect.progress.started(&self.tree.path(&listed.entry), size, offset);
+        if file.is_in_place() {
+            self.collect.progress.add_bytes(size);
+        } else {
+            self.collect.progress.started(&self.tree.path(&listed.entry), size, offset);
+        }
         self.current = Some((listed, file));
         Ok(())
     }
@@ -301,7 +305,11 @@ impl Writer {
             listed.fate = Fate::Refused(Reason::WrongHash);
         } else {
             listed.fate = if in_place { Fate::There } else { Fate::Arrived(hash) };
-            self.collect.progress.finished(&self.tree.path(&listed.entry));
+            if in_place {
+                self.collect.progress.file_through();
+            } else {
+                self.collect.progress.finished(&self.tree.path(&listed.entry));
+            }
             if let (Some(file), Content::File { mode, modified, size }) = (file, &listed.entry.content) {
                 Dir::set_file_meta(&file, mode & !self.state.umask, *modified)?;
                 self.batch.arrived.add_file(file)?;

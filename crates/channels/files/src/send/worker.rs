@@ -16,7 +16,7 @@ use crate::limits::{LIST_AHEAD, PIECE};
 use crate::list::Tree;
 use crate::offer::{Entries, List};
 use crate::progress::Progress;
-use crate::report::{Problem, Reason, Report};
+use crate::report::{Problem, Problems, Reason, Report};
 use crate::wire::{Content, Decision, Entry, FromSender, Hash, Prefix};
 
 /// Bytes of list in one message: the receiver starts to decide when the first arrives.
@@ -54,6 +54,7 @@ pub(super) struct Worker {
     answers: Arc<Answers>,
     progress: Progress,
     report: Report,
+    problems: Problems,
 }
 
 /// What became of a file.
@@ -85,6 +86,7 @@ impl Worker {
             answers,
             progress,
             report: Report::default(),
+            problems: Problems::default(),
         }
     }
 
@@ -111,6 +113,7 @@ impl Worker {
         let progress = self.progress.clone();
         let settled = self.answers.done(|entries| progress.settled(entries))?;
         self.add_refused(settled).map_err(Stopped::Here)?;
+        self.problems.report_to(&mut self.report);
         Ok(self.report)
     }
 
@@ -303,7 +306,7 @@ impl Worker {
         }
         let problem = Problem { path: self.tree.path(entry), reason };
         self.progress.problem(&problem);
-        self.report.add_problem(problem);
+        self.problems.add(self.next, problem);
     }
 
     /// Counts files as not there that the receiver took at first. Their paths are found in our own list.
@@ -312,6 +315,10 @@ impl Worker {
         if refused_count == 0 {
             return Ok(());
         }
+        // Beyond those that are kept only their number is known; nearly all are files.
+        let more = refused_count.saturating_sub(refused.len() as u64);
+        self.problems.count_more(more);
+        self.report.files = self.report.files.saturating_sub(more);
         refused.sort_unstable_by_key(|(index, _)| *index);
         refused.dedup_by_key(|(index, _)| *index);
         let mut entries = Entries::of(Arc::clone(&self.list));
@@ -332,7 +339,7 @@ impl Worker {
                 }
                 let problem = Problem { path: tree.path(&entry), reason };
                 self.progress.problem(&problem);
-                self.report.add_problem(problem);
+                self.problems.add(index, problem);
             }
             index += 1;
         }
