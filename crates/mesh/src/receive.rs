@@ -150,7 +150,9 @@ async fn gone(mut state: watch::Receiver<LinkState>, shared: &Weak<Shared>) {
             return;
         }
         let Some(patience) = shared.upgrade().map(|shared| shared.core.survive_down) else { return };
-        if tokio::time::timeout(patience, state.wait_for(LinkState::is_up)).await.is_err() {
+        let back = tokio::time::timeout(patience, state.wait_for(LinkState::is_up)).await;
+        if !matches!(back, Ok(Ok(_))) {
+            // It has not come back, or there is no link any more.
             return;
         }
     }
