@@ -126,7 +126,7 @@ impl Placer {
                 }
                 Err(reason)
             }
-            Fate::Folder { made } => self.enter(&entry, made)?,
+            Fate::Folder { made } => self.enter(&entry, made, changed)?,
             Fate::Settled => Ok(Placed::There),
             Fate::There => Ok(Placed::There),
             Fate::Link => self.place(&entry, None, index, changed)?,
@@ -198,9 +198,19 @@ impl Placer {
         }
     }
 
-    fn enter(&mut self, entry: &Entry, made: bool) -> Result<Result<Placed, Reason>, Fault> {
+    fn enter(
+        &mut self,
+        entry: &Entry,
+        made: bool,
+        changed: &mut SyncSet,
+    ) -> Result<Result<Placed, Reason>, Fault> {
         let opened = match self.parent() {
-            Some(parent) => parent.open_dir(&*entry.name),
+            Some(parent) => {
+                if made {
+                    changed.add_folder(parent)?;
+                }
+                parent.open_dir(&*entry.name)
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let (folder, outcome) = match opened {
