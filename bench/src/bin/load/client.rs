@@ -137,10 +137,10 @@ impl Badly {
     fn start(link: Link) -> Result<Self> {
         let (orders, mut ordered) = tokio::sync::mpsc::unbounded_channel::<Vec<Disturbance>>();
         cores::spawn("badly", CLIENT_CORE, move || async move {
-            priority::lower();
             let mut running = tokio::task::JoinSet::new();
             while let Some(disturbances) = ordered.recv().await {
                 running.shutdown().await;
+                priority::lower(!disturbances.contains(&Disturbance::Churner));
                 for disturbance in disturbances {
                     running.spawn(disturbance.run(link.clone()));
                 }

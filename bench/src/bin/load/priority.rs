@@ -1,6 +1,6 @@
 //! Who goes first on a core: what is measured before what disturbs it, and both before other programs where that is allowed.
 //!
-//! Under `chrt --fifo 40` all processes that are measured are realtime ones, and what disturbs them is not. Otherwise it is done
+//! Under `chrt --fifo 70` all processes that are measured are realtime ones, and what disturbs them is not. Otherwise it is done
 //! with niceness, and other programs are seen in the figures.
 
 use std::fs;
@@ -17,11 +17,12 @@ pub(crate) fn raise() -> bool {
     is_realtime() || setpriority_process(None, HIGH).is_ok()
 }
 
-/// Puts this thread behind those that are measured. Not behind other programs: it may hold a lock that something measured
-/// waits for.
-pub(crate) fn lower() {
-    if is_realtime() {
-        change(&["--other", "--pid", "0"]);
+/// Puts this thread behind those that are measured, and still before other programs: it holds locks that something measured
+/// waits for. A realtime thread that never rests would be stopped by the kernel, and with it all others on its core: that
+/// one is a normal one.
+pub(crate) fn lower(rests: bool) {
+    if was_realtime() {
+        change(if rests { &["--fifo", "--pid", "1"] } else { &["--other", "--pid", "0"] });
     }
     // Without the right to do so it was not raised either.
     let _ = setpriority_process(None, 0);
@@ -37,7 +38,7 @@ pub(crate) fn lowest() {
 /// Puts this thread before others that are measured, if they are realtime ones.
 pub(crate) fn first() {
     if is_realtime() {
-        change(&["--fifo", "--pid", "60"]);
+        change(&["--fifo", "--pid", "80"]);
     }
 }
 
@@ -46,9 +47,19 @@ fn change(arguments: &[&str]) {
     let _ = Command::new("chrt").args(arguments).arg(thread).stdout(Stdio::null()).status();
 }
 
-/// Whether this thread has a realtime policy, by the 41st field of what the kernel says.
+/// Whether this thread has a realtime policy.
 fn is_realtime() -> bool {
-    let stat = fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+    policy_is_realtime("/proc/thread-self/stat")
+}
+
+/// Whether this process was started with one: its first thread never changes.
+fn was_realtime() -> bool {
+    policy_is_realtime("/proc/self/stat")
+}
+
+/// By the 41st field of what the kernel says.
+fn policy_is_realtime(of: &str) -> bool {
+    let stat = fs::read_to_string(of).unwrap_or_default();
     let policy = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(38));
     matches!(policy, Some("1" | "2"))
 }
