@@ -72,6 +72,10 @@ pub trait Network: Acceptor {
     /// The link to this peer, whether it is up or not; `None` if there is none. It does not dial.
     fn link(&self, peer: &Hashname) -> Option<Arc<dyn Opener>>;
 
+    /// Wants the link to this peer from now on: it is dialled now and again whenever it is down, also with the help of
+    /// routers. Nothing happens for a peer without a link. That it is up comes as a [`LinkEvent`].
+    fn connect(&self, peer: &Hashname);
+
     /// The peers whose links are up.
     fn peers(&self) -> Vec<Hashname>;
 
@@ -90,6 +94,10 @@ impl<T: Network + ?Sized> Network for Arc<T> {
 
     fn link(&self, peer: &Hashname) -> Option<Arc<dyn Opener>> {
         (**self).link(peer)
+    }
+
+    fn connect(&self, peer: &Hashname) {
+        (**self).connect(peer);
     }
 
     fn peers(&self) -> Vec<Hashname> {

@@ -292,6 +292,12 @@ impl Network for Mesh {
         Some(Arc::new(self.find(peer)?))
     }
 
+    fn connect(&self, peer: &Hashname) {
+        if let Some(link) = self.find(peer) {
+            link.connect();
+        }
+    }
+
     fn peers(&self) -> Vec<Hashname> {
         let up = |link: &Link| link.state().is_up().then(|| link.hashname());
         self.links().iter().filter_map(up).collect()

@@ -154,6 +154,9 @@ impl Network for MemoryEndpoint {
         lock(&self.links).get(peer).map(|link| Arc::clone(link) as Arc<dyn Opener>)
     }
 
+    /// Links in memory come up by [`connect`] alone.
+    fn connect(&self, _: &Hashname) {}
+
     fn peers(&self) -> Vec<Hashname> {
         lock(&self.links).iter().filter(|(_, link)| link.is_up()).map(|(peer, _)| *peer).collect()
     }
