@@ -52,7 +52,7 @@ pub use fault::Fault;
 pub use handler::{Handler, Limited, limited};
 pub use incoming::Incoming;
 pub use messages::{MAX_MESSAGE_SIZE, Messages};
-pub use network::{Acceptor, LinkEvent, LinkEvents, Network, Opener};
+pub use network::{Acceptor, LinkEvent, LinkEvents, Network, Opener, WeakNetwork};
 pub use raw::{CANCELLED, Pending, RawDatagrams, RawStream};
 pub use registry::{Registry, check_channel_type, check_open};
 pub use split::{ReadHalf, WriteHalf};

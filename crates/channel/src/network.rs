@@ -83,8 +83,21 @@ pub trait Network: Acceptor {
     /// `sock:10.0.0.1:22`. Exactly this grant is looked for.
     fn has_grant(&self, peer: &Hashname, grant: &str) -> bool;
 
+    /// All grants of a kind that this peer has, in whole: those that are just the kind, and those that say what it is for.
+    /// For services whose grants are patterns. As they are now: ask again for every decision.
+    fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String>;
+
     /// What happens to links from now on. To know all, subscribe first and then look at [`peers`](Self::peers).
     fn link_events(&self) -> LinkEvents;
+
+    /// The same endpoint without keeping it: what a handler holds that needs the endpoint which holds the handler.
+    fn downgrade(&self) -> Arc<dyn WeakNetwork>;
+}
+
+/// An endpoint that ends when nobody else holds it; see [`Network::downgrade`].
+pub trait WeakNetwork: Send + Sync + 'static {
+    /// The endpoint, unless it has ended. Not to be kept longer than one decision takes.
+    fn upgrade(&self) -> Option<Arc<dyn Network>>;
 }
 
 impl<T: Network + ?Sized> Network for Arc<T> {
@@ -108,8 +121,16 @@ impl<T: Network + ?Sized> Network for Arc<T> {
         (**self).has_grant(peer, grant)
     }
 
+    fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String> {
+        (**self).grants_of_kind(peer, kind)
+    }
+
     fn link_events(&self) -> LinkEvents {
         (**self).link_events()
+    }
+
+    fn downgrade(&self) -> Arc<dyn WeakNetwork> {
+        (**self).downgrade()
     }
 }
 

@@ -1,10 +1,10 @@
 //! The local endpoint in the application's hands.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener};
+use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener, WeakNetwork};
 use telemesh_hashname::Hashname;
 use telemesh_link::{State, prove_invite};
 use telemesh_wire::{CloseReason, Credential, LinkInfo, LinkTarget, LinkUri, PathAddress};
@@ -307,8 +307,25 @@ impl Network for Mesh {
         self.shared().core.trust.has_grant(peer, grant)
     }
 
+    fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String> {
+        self.shared().core.trust.grants_of_kind(peer, kind)
+    }
+
     fn link_events(&self) -> LinkEvents {
         self.shared().core.events.subscribe()
+    }
+
+    fn downgrade(&self) -> Arc<dyn WeakNetwork> {
+        Arc::new(WeakMesh(Arc::downgrade(&self.running)))
+    }
+}
+
+/// See [`Network::downgrade`].
+struct WeakMesh(Weak<Running>);
+
+impl WeakNetwork for WeakMesh {
+    fn upgrade(&self) -> Option<Arc<dyn Network>> {
+        Some(Arc::new(Mesh { running: self.0.upgrade()? }))
     }
 }
 

@@ -133,6 +133,12 @@ impl Trust {
         self.contacts.read().get(peer).is_some_and(|contact| contact.grants().contains(grant))
     }
 
+    pub(crate) fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String> {
+        let contacts = self.contacts.read();
+        let grants = contacts.get(peer).into_iter().flat_map(|contact| contact.grants().of_kind(kind));
+        grants.map(ToString::to_string).collect()
+    }
+
     // Invites.
 
     pub(crate) fn issue(

@@ -57,6 +57,9 @@ fn names_and_grants_stay_when_more_is_learnt_about_a_contact() {
         assert_eq!(alice.mesh().named("bob").unwrap().hashname(), bob.hashname());
         assert!(alice.mesh().has_grant(&bob.hashname(), "router"));
         assert!(!alice.mesh().has_grant(&carol.hashname(), "router"));
+        assert_eq!(alice.mesh().grants_of_kind(&bob.hashname(), "router"), ["router"]);
+        assert!(alice.mesh().grants_of_kind(&carol.hashname(), "router").is_empty());
+        assert!(alice.mesh().downgrade().upgrade().is_some());
         assert!(alice.mesh().set_contact(named(&carol, "bob")).is_err(), "the name is taken");
         assert!(alice.mesh().contact(&carol.hashname()).is_none());
         assert!(alice.mesh().find(&carol.hashname()).is_none());

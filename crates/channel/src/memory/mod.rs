@@ -14,7 +14,7 @@ mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use telemesh_hashname::Hashname;
 
@@ -22,7 +22,7 @@ pub use self::link::MemoryLink;
 use crate::error::{ChannelError, HandleError};
 use crate::events::LinkEventSource;
 use crate::handler::Handler;
-use crate::network::{Acceptor, LinkEvent, LinkEvents, Network, Opener};
+use crate::network::{Acceptor, LinkEvent, LinkEvents, Network, Opener, WeakNetwork};
 use crate::registry::Registry;
 
 /// Two endpoints with a link between them, in memory.
@@ -79,23 +79,30 @@ pub struct MemoryEndpoint {
     links: Mutex<BTreeMap<Hashname, Arc<MemoryLink>>>,
     grants: Mutex<BTreeSet<(Hashname, String)>>,
     events: LinkEventSource,
+    itself: Weak<Self>,
 }
 
 impl MemoryEndpoint {
     /// An endpoint without links.
     pub fn new(hashname: Hashname) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|itself| Self {
             hashname,
             registry: Arc::default(),
             links: Mutex::default(),
             grants: Mutex::default(),
             events: LinkEventSource::new(),
+            itself: itself.clone(),
         })
     }
 
     /// Allows a peer something, see [`Network::has_grant`].
     pub fn grant(&self, peer: Hashname, grant: &str) {
         lock(&self.grants).insert((peer, grant.to_owned()));
+    }
+
+    /// Takes a grant away again.
+    pub fn revoke(&self, peer: Hashname, grant: &str) {
+        lock(&self.grants).remove(&(peer, grant.to_owned()));
     }
 
     /// The link to `peer`, made if there is none yet.
@@ -165,8 +172,31 @@ impl Network for MemoryEndpoint {
         lock(&self.grants).contains(&(*peer, grant.to_owned()))
     }
 
+    fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String> {
+        let of_kind = |grant: &str| grant.split(':').next() == Some(kind);
+        let grants = lock(&self.grants);
+        grants
+            .iter()
+            .filter(|(to, grant)| to == peer && of_kind(grant))
+            .map(|(_, grant)| grant.clone())
+            .collect()
+    }
+
     fn link_events(&self) -> LinkEvents {
         self.events.subscribe()
+    }
+
+    fn downgrade(&self) -> Arc<dyn WeakNetwork> {
+        Arc::new(WeakEndpoint(self.itself.clone()))
+    }
+}
+
+/// See [`Network::downgrade`].
+struct WeakEndpoint(Weak<MemoryEndpoint>);
+
+impl WeakNetwork for WeakEndpoint {
+    fn upgrade(&self) -> Option<Arc<dyn Network>> {
+        Some(self.0.upgrade()?)
     }
 }
 
