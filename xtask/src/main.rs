@@ -12,6 +12,7 @@ mod namespaces;
 mod readme;
 mod release;
 mod tidy;
+mod wan;
 mod workspace;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
         ["tidy"] => tidy::run(),
+        ["wan", rest @ ..] => wan::run(rest),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
     }
 }
@@ -76,5 +78,11 @@ usage: cargo xtask <chore>
      [--write]          set the version and the changelog's section instead
      [--notes]          print that section instead
      --check            the quick half, for any version; a step of CI
+  wan --listen ADDR --to ADDR
+                        a bad network between two UDP addresses, until it is killed; --for TIME ends it
+     [--there | --back | --both]
+                        for which way the options behind it are; for both unless it is said
+     [--delay TIME] [--jitter TIME] [--loss PERCENT] [--rate 100mbit] [--queue BYTES|TIME] [--mtu BYTES]
+     [--reorder PERCENT] [--reorder-by TIME] [--duplicate PERCENT] [--corrupt PERCENT] [--seed N]
   bench [OPTION]…       run the comparison in bench/ and write its tables into docs/PERFORMANCE.md
 ";

@@ -82,9 +82,11 @@ fn tests_may_join_parts_below_and_beside_but_not_above() {
 }
 
 #[test]
-fn the_chores_link_nothing_of_ours() {
+fn the_chores_link_nothing_of_ours_but_the_bad_network() {
     assert_wrong("xtask", "telemesh-wire", Kind::Built, "upward");
-    assert_wrong("xtask", "telemesh-hashname", Kind::Built, "sideways");
+    assert_wrong("xtask", "telemesh-hashname", Kind::Built, "layer tools must not know");
+    assert_right("xtask", "telemesh-wan", Kind::Built);
+    assert_wrong("telemesh-udp", "telemesh-wan", Kind::Built, "only a dev-dependency");
 }
 
 #[test]
