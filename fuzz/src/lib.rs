@@ -7,6 +7,7 @@
 
 mod address;
 mod engine;
+mod files;
 mod framing;
 mod identity;
 mod input;
@@ -20,6 +21,7 @@ mod wire;
 
 pub use address::{link_json, link_target, link_uri, path_address};
 pub use engine::engine;
+pub use files::files;
 pub use framing::messages;
 pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
 pub use link::link;
@@ -31,7 +33,7 @@ pub use wire::{answer, control, frame, hello, open};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -49,6 +51,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("record", record),
     ("messages", messages),
     ("stream", stream),
+    ("files", files),
     ("engine", engine),
     ("link", link),
 ];

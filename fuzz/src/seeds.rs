@@ -13,6 +13,8 @@ use telemesh_wire::{
     PathAddress, Refusal, RefusalCode, RouterHint,
 };
 
+use crate::files::{hello, message};
+
 /// One seed: its target, its name, its bytes.
 pub type Seed = (&'static str, String, Vec<u8>);
 
@@ -24,6 +26,7 @@ pub fn all() -> Vec<Seed> {
     messages(&mut add);
     addresses(&mut add);
     streams(&mut add);
+    transfers(&mut add);
     for (name, actions) in ENGINE {
         add("engine", name, actions);
     }
@@ -152,6 +155,54 @@ fn streams(add: Add<'_>) {
     add("stream", "protobuf", &[&counted(&[])[..], &[3], &framed(&[note, b"\xff"])].concat());
     let odd = Open::reliable("stream").with_header("encoding", "odd").encode().unwrap_or_default();
     add("stream", "unknown-encoding", &[&counted(&odd)[..], &[0]].concat());
+}
+
+/// Transfers by hand, see [`crate::files()`].
+fn transfers(add: Add<'_>) {
+    let file = |depth, name: &str, size| {
+        [&[1, depth, name.len() as u8][..], name.as_bytes(), &[0, 0, 0xa4, 0x03, size]].concat()
+    };
+    let folder = |name: &str| [&[2, 0, name.len() as u8][..], name.as_bytes(), &[0, 0, 0xed, 0x03]].concat();
+    let link = |depth, name: &str, target: &str| {
+        let name = [&[3, depth, name.len() as u8][..], name.as_bytes()].concat();
+        [&name[..], &[0, 0, target.len() as u8], target.as_bytes()].concat()
+    };
+    let whole = |index, content: &[u8]| {
+        let end = message(0x06, blake3::hash(content).as_bytes());
+        [message(0x03, &[index, 0]), message(0x04, content), end].concat()
+    };
+    let end = message(0x08, &[]);
+    let by_hand = |existing, list: &[u8], [entries, files, bytes]: [u8; 3], messages: &[u8]| {
+        let length = (list.len() as u16).to_le_bytes();
+        let totals = [entries, 0, files, 0, bytes, 0, 0, 0, 0, 0, 0, 0];
+        [&[1, existing], &length[..], list, &totals, messages].concat()
+    };
+    let one = file(0, "file", 5);
+    add("files", "one-file", &by_hand(0, &one, [1, 1, 5], &[whole(0, b"hello"), end.clone()].concat()));
+    let tree = [folder("d"), file(1, "f", 5), link(1, "l", "./f"), link(1, "out", "../taken")].concat();
+    add("files", "tree", &by_hand(1, &tree, [4, 1, 5], &[whole(1, b"hello"), end.clone()].concat()));
+    let over = [folder("folder"), link(0, "out", "f"), file(0, "taken", 5)].concat();
+    add("files", "over", &by_hand(2, &over, [3, 1, 5], &[whole(2, b"hello"), end.clone()].concat()));
+    let hash = blake3::hash(&[0; 5]);
+    let zeros = [message(0x03, &[0, 0]), message(0x05, &[5]), message(0x06, hash.as_bytes()), end.clone()];
+    add("files", "zeros", &by_hand(0, &one, [1, 1, 5], &zeros.concat()));
+    let left_out = [message(0x07, &[0, 12]), end.clone()].concat();
+    add("files", "left-out", &by_hand(0, &one, [1, 1, 5], &left_out));
+    let body = hello(&one, 1, 1, 5);
+    let listed = [message(0x01, &one), message(0x02, &[]), whole(0, b"hello"), end].concat();
+    add("files", "framed", &[&[0, 0][..], &(body.len() as u16).to_le_bytes(), &body, &listed].concat());
+    // Answers to the folder `sent` with the files `a` and `b`.
+    let answered = |decisions: &[u8], rest: &[u8]| {
+        let decisions = message(0x81, decisions);
+        [&[2, 0][..], &(decisions.len() as u16).to_le_bytes(), &decisions, rest].concat()
+    };
+    let done = [message(0x82, &[3]), message(0x85, &[])].concat();
+    add("files", "taken", &answered(&[0, 1, 1, 2], &done));
+    let begun = [&[0, 1, 2, 1, 5][..], blake3::hash(b"01234").as_bytes(), &[4, 1]].concat();
+    add("files", "resumed", &answered(&begun, &[message(0x83, &[1, 3]), done.clone()].concat()));
+    let compared = [&[0, 1, 3][..], blake3::hash(b"0123456789").as_bytes(), &[0, 1]].concat();
+    add("files", "compared", &answered(&compared, &done));
+    add("files", "given-up", &answered(&[0, 1], &message(0x84, &[1])));
 }
 
 /// The blocks of hexadecimal in `docs/PROTOCOL.md`, each for the targets that read such bytes.
