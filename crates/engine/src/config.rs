@@ -32,7 +32,7 @@ pub struct Config {
     /// Round-trip time that the link has measured, from which loss detection starts. Default 100 ms.
     pub rtt: Duration,
     /// Unread bytes that a stream may hold once its reader has begun to read, at least 512 KiB.
-    /// Default 2 MiB. A stream that nobody reads holds 512 KiB at most.
+    /// Default 2 MiB. A stream that nobody reads holds 512 KiB, if the peer keeps to the protocol, and this in any case.
     pub stream_window: u32,
     /// Unread bytes that all streams together may hold, at least 16 MiB. Default 32 MiB, sixteen
     /// stream windows: a few readers that have stopped reading cannot stop the others.

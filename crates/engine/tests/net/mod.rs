@@ -1,4 +1,5 @@
 //! The queue that joins two engines: delay, loss, duplication, reordering, virtual time.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::expect_used, reason = "clippy does not see that helpers in here belong to tests")]
 #![allow(clippy::disallowed_methods, reason = "a test starts from some instant")]
 

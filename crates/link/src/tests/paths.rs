@@ -140,8 +140,14 @@ fn a_path_change_between_like_paths_is_called_similar() {
 #[cfg(not(feature = "danger-no-probe-check"))]
 #[test]
 fn an_observer_that_races_copies_does_not_get_the_traffic() {
+    // From the network, and as if it were on our own machine.
+    for observer in [address(1, 66, 66), SocketAddr::from(([127, 1, 0, 1], 66))] {
+        race(observer);
+    }
+}
+
+fn race(observer: SocketAddr) {
     let mut world = World::connected(5);
-    let observer = address(1, 66, 66);
     let (from, to) = (world.nodes[0].addresses[&1], world.nodes[1].addresses[&1]);
     for _ in 0..100 {
         let before = world.log.len();
