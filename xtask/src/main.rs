@@ -9,6 +9,7 @@ mod fuzz;
 mod graph;
 mod mutations;
 mod namespaces;
+mod natlab;
 mod readme;
 mod release;
 mod tidy;
@@ -49,6 +50,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["namespaces"] => namespaces::run(),
         // Run by `namespaces` inside of one.
         ["stranger", target] => namespaces::stranger(target),
+        ["natlab", rest @ ..] => natlab::run(rest),
+        // Run by `natlab` inside of a namespace.
+        ["natlab-agent", address] => natlab::serve_agent(address),
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
         ["tidy"] => tidy::run(),
@@ -74,6 +78,7 @@ usage: cargo xtask <chore>
      [--sanitizer NAME] none unless it is said; address, leak, thread
      --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
+  natlab                NATs of every kind, made of network namespaces and probed from both sides (root, Linux)
   release VERSION       everything that can be checked before a release; publishes nothing
      [--write]          set the version and the changelog's section instead
      [--notes]          print that section instead

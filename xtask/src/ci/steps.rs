@@ -1,7 +1,7 @@
 //! The list of steps, quick ones first, so that a slip is reported in seconds.
 
 use super::Step;
-use crate::{fuzz, mutations, namespaces};
+use crate::{fuzz, mutations, namespaces, natlab};
 
 /// What `cargo xtask ci` runs, in this order.
 pub(crate) const STEPS: &[Step] = &[
@@ -28,6 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
     // Last, because a release build takes long; the README promises this command too.
     step("demo", "cargo run --release -- demo"),
     Step { idle: namespaces::idle, ..step("namespaces", "cargo xtask namespaces") },
+    Step { idle: natlab::idle, ..step("natlab", "cargo xtask natlab") },
     // About six minutes on two cores, and what it finds has rarely to do with the change at hand.
     Step { idle: fuzz::idle, ..step("fuzz", "cargo xtask fuzz") },
 ];
