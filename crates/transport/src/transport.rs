@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use telemesh_hashname::PublicKeys;
 use telemesh_wire::PathAddress;
 
 use crate::{ReceiveBatch, SendError, Transmit};
@@ -22,6 +23,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// A transport that listens on every interface names the interfaces' addresses, loopback only if there is nothing else.
     /// What the endpoint looks like from behind a NAT is not known here.
     fn local_addresses(&self) -> Vec<PathAddress>;
+
+    /// Says whose keys to expect at `address`, before something is sent there. May be told again, and of several endpoints at
+    /// one address: not everything that is said about addresses is true.
+    ///
+    /// Most transports have no use for it. A listener that answers only those who know its key has to be shown that.
+    fn expect(&self, _address: &PathAddress, _keys: &PublicKeys) {}
 
     /// How many segments one [`try_send`](Self::try_send) hands over at once; 1 if the transport splits every run.
     ///
