@@ -14,6 +14,7 @@ mod input;
 mod link;
 mod packet;
 pub mod seeds;
+mod sock;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use framing::messages;
 pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
 pub use link::link;
 pub use packet::{packet, record};
+pub use sock::sock;
 pub use stream::stream;
 pub use wire::{answer, control, frame, hello, open};
 
@@ -33,7 +35,7 @@ pub use wire::{answer, control, frame, hello, open};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -52,6 +54,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("messages", messages),
     ("stream", stream),
     ("files", files),
+    ("sock", sock),
     ("engine", engine),
     ("link", link),
 ];

@@ -27,6 +27,9 @@ pub fn all() -> Vec<Seed> {
     addresses(&mut add);
     streams(&mut add);
     transfers(&mut add);
+    for (name, bytes) in SOCK {
+        add("sock", name, bytes);
+    }
     for (name, actions) in ENGINE {
         add("engine", name, actions);
     }
@@ -313,4 +316,16 @@ const LINK: [(&str, &[u8]); 10] = [
             0, 0, 25, 2, 0, 0, 25, 4, 88, 2, 23, 80, 4, 0, 0,
         ],
     ),
+];
+
+/// A kind, and then a message after its length, a datagram of a SOCKS client, or text.
+const SOCK: [(&str, &[u8]); 5] = [
+    (
+        "fragments",
+        b"\0\x0c\0\x11\0\x07\0\x02\x0a\0\0\x01\0\x35\x08\x0c\0\x11\0\x07\x01\x02\x0a\0\0\x01\0\x35\x09",
+    ),
+    ("whole", b"\0\x0a\0\x30\x03a.b\0\x35hey"),
+    ("socks", b"\x01\0\0\0\x03\x03a.b\0\x35hey"),
+    ("target", b"\x02[::ffff:127.1]:22"),
+    ("grant", b"\x03sock:10.0.0.0/8:20-22"),
 ];

@@ -39,6 +39,7 @@
 //! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
 //! - `files`: files and folders, resumable and checked.
+//! - `SockOpener`, `SockNetwork`, `sock`: TCP and UDP tunnels to what was granted.
 //!
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
@@ -51,7 +52,8 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`, `telemesh-files`. Its features choose channels and transports; all are
+//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`, `telemesh-files`,
+//! `telemesh-sock`. Its features choose channels and transports; all are
 //! on by default.
 
 mod builder;
@@ -79,6 +81,10 @@ pub use telemesh_mesh::{
     OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy, Pong, Standing, State,
     StoreError, TooManyInvites, Verdict,
 };
+#[cfg(feature = "sock")]
+pub use telemesh_sock as sock;
+#[cfg(feature = "sock")]
+pub use telemesh_sock::{SockNetwork, SockOpener};
 #[cfg(feature = "store")]
 pub use telemesh_store as store;
 #[cfg(feature = "store")]
