@@ -1,8 +1,11 @@
 //! What can be chosen about an engine, and the fixed parameters both ends rely on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn_proto::{MtuDiscoveryConfig, TransportConfig, VarInt};
+
+use crate::congestion::TolerantConfig;
 
 /// The smallest packet in bytes that every path of a link must carry (RFC 9000, section 14).
 ///
@@ -82,6 +85,7 @@ impl Config {
             .initial_mtu(MIN_PACKET)
             .min_mtu(MIN_PACKET)
             .mtu_discovery_config(Some(mtu))
+            .congestion_controller_factory(Arc::new(TolerantConfig))
             // Nobody on the path can read packets, so there is nothing to show to it.
             .allow_spin(false)
             .datagram_receive_buffer_size(None)

@@ -32,6 +32,7 @@
 //! has a single one), unreliable messages (they do not need an engine), and wake-ups (the mesh).
 
 mod config;
+mod congestion;
 mod crypto;
 mod engine;
 mod error;
