@@ -12,6 +12,7 @@ mod framing;
 mod identity;
 mod input;
 mod link;
+mod mdns;
 mod packet;
 pub mod seeds;
 mod sock;
@@ -26,6 +27,7 @@ pub use files::files;
 pub use framing::messages;
 pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
 pub use link::link;
+pub use mdns::mdns;
 pub use packet::{packet, record};
 pub use sock::sock;
 pub use stream::stream;
@@ -35,7 +37,7 @@ pub use wire::{answer, control, frame, hello, open};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -49,6 +51,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("link_json", link_json),
     ("link_uri", link_uri),
     ("link_target", link_target),
+    ("mdns", mdns),
     ("packet", packet),
     ("record", record),
     ("messages", messages),

@@ -30,6 +30,7 @@ pub fn all() -> Vec<Seed> {
     for (name, bytes) in SOCK {
         add("sock", name, bytes);
     }
+    announcements(&mut add);
     for (name, actions) in ENGINE {
         add("engine", name, actions);
     }
@@ -45,6 +46,20 @@ type Add<'a> = &'a mut dyn FnMut(&'static str, &str, &[u8]);
 
 fn keys() -> KeySet {
     KeySet::generate(&mut StdRng::seed_from_u64(7))
+}
+
+fn announcements(add: Add<'_>) {
+    let keys = keys().public().clone();
+    let paths: Vec<PathAddress> = ["udp:10.1.0.1:42424", "udp:10.1.0.1:7", "quic:10.1.0.1:443"]
+        .iter()
+        .filter_map(|path| path.parse().ok())
+        .collect();
+    let Ok(hashname) = keys.hashname() else { return };
+    let announcement = telemesh_transport::Announcement { hashname, keys, paths };
+    for (name, ttl) in [("announcement", 120), ("goodbye", 0)] {
+        let written = telemesh_mdns::write_announcement(&announcement, &[[10, 1, 0, 1].into()], ttl);
+        add("mdns", name, &written.unwrap_or_default());
+    }
 }
 
 fn identity(add: Add<'_>) {
