@@ -10,12 +10,13 @@ use rand::{Rng, SeedableRng};
 use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry};
 use telemesh_keys::KeySet;
 use telemesh_link::{Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
-use telemesh_transport::Transport;
+use telemesh_transport::{Discovery, Transport};
 use tokio::runtime::Handle;
 
 use crate::clock::{self, SystemClock, WallClock};
 use crate::core::Core;
 use crate::deadlines::Deadlines;
+use crate::discovery::{self, Discoveries};
 use crate::invites::Now;
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
@@ -39,6 +40,7 @@ pub const SURVIVE_DOWN: Duration = Duration::from_secs(60);
 pub struct MeshBuilder {
     keys: KeySet,
     transports: Vec<Arc<dyn Transport>>,
+    discoveries: Vec<Arc<dyn Discovery>>,
     registry: Registry,
     store: Arc<dyn PeerStore>,
     policy: Arc<dyn Policy>,
@@ -80,6 +82,7 @@ impl MeshBuilder {
         Self {
             keys,
             transports: Vec::new(),
+            discoveries: Vec::new(),
             registry: Registry::new(),
             store: Arc::new(MemoryStore::default()),
             policy: Arc::new(ContactsOnly),
@@ -97,6 +100,13 @@ impl MeshBuilder {
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transports.push(Arc::new(transport));
+        self
+    }
+
+    /// Adds a way to find endpoints nearby, and to be found by them in [discover mode](Mesh::discover).
+    #[must_use]
+    pub fn discovery(mut self, discovery: impl Discovery) -> Self {
+        self.discoveries.push(Arc::new(discovery));
         self
     }
 
@@ -213,6 +223,7 @@ impl MeshBuilder {
             survive_down: self.survive_down,
             deadlines: Arc::new(Deadlines::default()),
             outlets: RwLock::new(outlets),
+            discoveries: Discoveries::new(self.discoveries),
             runtime,
         });
         let link_config = LinkConfig::default();
@@ -247,6 +258,13 @@ fn start(shared: Arc<Shared>) -> Mesh {
         tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());
         let receive = crate::receive::run(shared.clone(), outlet.transport.clone());
         tasks.push(runtime.spawn(receive).abort_handle());
+    }
+    let discoveries = shared.core.discoveries.all();
+    if !discoveries.is_empty() {
+        tasks.push(runtime.spawn(discovery::follow(shared.clone())).abort_handle());
+    }
+    for heard in discoveries {
+        tasks.push(runtime.spawn(discovery::hear(shared.clone(), heard)).abort_handle());
     }
     Mesh::start(shared, tasks)
 }

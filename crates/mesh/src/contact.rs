@@ -127,6 +127,12 @@ impl Contact {
         &self.grants
     }
 
+    /// The same with what `complete` makes of its information.
+    pub(crate) fn completed(mut self, complete: impl FnOnce(&LinkInfo) -> LinkInfo) -> Self {
+        self.info = complete(&self.info);
+        self
+    }
+
     /// Adds what was known about it before: keys that are missing here, and paths behind ours.
     pub(crate) fn learn_older(&mut self, info: &LinkInfo) {
         let newer = std::mem::replace(&mut self.info, info.clone());

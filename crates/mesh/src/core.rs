@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::cell::LinkCell;
 use crate::clock::WallClock;
 use crate::deadlines::Deadlines;
+use crate::discovery::Discoveries;
 use crate::outlet::{Outlet, Sent};
 use crate::saver::Saver;
 use crate::traces::Traces;
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) deadlines: Arc<Deadlines>,
     /// Empty once the endpoint has stopped: then nothing keeps its sockets open.
     pub(crate) outlets: RwLock<Vec<Arc<Outlet>>>,
+    pub(crate) discoveries: Discoveries,
     pub(crate) runtime: Handle,
 }
 

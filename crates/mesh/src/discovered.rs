@@ -1,4 +1,4 @@
-//! Strangers who have been noticed, held until the application has looked at them.
+//! Whoever has been noticed, held until the application has looked at them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,8 +12,12 @@ use parking_lot::Mutex;
 use telemesh_hashname::{Hashname, PublicKeys};
 use telemesh_wire::{LinkInfo, PathAddress};
 
-/// Strangers that are held for the application. The oldest go first.
+/// Strangers who have asked for a link that are held for the application. The oldest go first.
 pub const MAX_HELD_STRANGERS: usize = 256;
+
+/// Endpoints that have announced themselves nearby that are held for the application. The oldest go first. They have room of their
+/// own, since anybody nearby can make up as many as they like.
+pub const MAX_HEARD: usize = 1_024;
 
 /// How long discover mode lasts unless said otherwise: long enough to walk over to the other device.
 pub const DISCOVER_TIME: Duration = Duration::from_secs(120);
@@ -36,7 +40,7 @@ impl From<bool> for Discover {
     }
 }
 
-/// An endpoint that is not a contact and has been noticed. [`Mesh::link`](crate::Mesh::link) takes it.
+/// An endpoint that has been noticed. [`Mesh::link`](crate::Mesh::link) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Discovered {
@@ -54,8 +58,10 @@ pub struct Discovered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Via {
-    /// It has asked for a link.
+    /// It has asked for a link, and is not a contact.
     Request,
+    /// It was announced on the local network. It may be a contact.
+    Network,
 }
 
 impl Discovered {
@@ -67,7 +73,17 @@ impl Discovered {
     }
 }
 
-/// All strangers that are held, and who wants to hear of more.
+impl Via {
+    /// How many that were noticed in this way are held.
+    const fn limit(self) -> usize {
+        match self {
+            Self::Request => MAX_HELD_STRANGERS,
+            Self::Network => MAX_HEARD,
+        }
+    }
+}
+
+/// All who are held, and who wants to hear of more.
 #[derive(Default)]
 pub(crate) struct Strangers {
     held: Mutex<Held>,
@@ -87,14 +103,19 @@ impl Strangers {
     /// Holds a stranger. Subscribers hear of it unless it is held already with the same paths.
     pub(crate) fn hold(&self, stranger: Discovered) {
         let mut held = self.held.lock();
-        let known = held.strangers.iter().position(|(_, other)| other.hashname == stranger.hashname);
+        let is_it = |other: &Discovered| (other.hashname, other.via) == (stranger.hashname, stranger.via);
+        let known = held.strangers.iter().position(|(_, other)| is_it(other));
         if let Some(place) = known {
             if held.strangers.get(place).is_some_and(|(_, other)| *other == stranger) {
                 return;
             }
             held.strangers.remove(place);
-        } else if held.strangers.len() >= MAX_HELD_STRANGERS {
-            held.strangers.pop_front();
+        } else {
+            let like = |(_, other): &&(u64, Discovered)| other.via == stranger.via;
+            if held.strangers.iter().filter(like).count() >= stranger.via.limit() {
+                let oldest = held.strangers.iter().position(|entry| like(&entry));
+                oldest.and_then(|oldest| held.strangers.remove(oldest));
+            }
         }
         let number = held.next;
         held.next += 1;
@@ -104,9 +125,32 @@ impl Strangers {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// It is a stranger no more.
+    /// It is a stranger no more. Whether it is nearby is another matter.
     pub(crate) fn release(&self, peer: &Hashname) {
-        self.held.lock().strangers.retain(|(_, stranger)| stranger.hashname != *peer);
+        self.drop(peer, Via::Request);
+    }
+
+    /// It is not nearby any more.
+    pub(crate) fn gone(&self, peer: &Hashname) {
+        self.drop(peer, Via::Network);
+    }
+
+    fn drop(&self, peer: &Hashname, via: Via) {
+        self.held.lock().strangers.retain(|(_, held)| (held.hashname, held.via) != (*peer, via));
+    }
+
+    /// Those who have announced themselves.
+    pub(crate) fn heard(&self) -> Vec<Discovered> {
+        let held = self.held.lock();
+        let heard = held.strangers.iter().filter(|(_, held)| held.via == Via::Network);
+        heard.map(|(_, heard)| heard.clone()).collect()
+    }
+
+    /// What is held of an endpoint; rather what it has announced than what it has asked.
+    pub(crate) fn find(&self, peer: &Hashname) -> Option<Discovered> {
+        let held = self.held.lock();
+        let of_peer = held.strangers.iter().filter(|(_, held)| held.hashname == *peer);
+        of_peer.max_by_key(|(_, held)| held.via == Via::Network).map(|(_, held)| held.clone())
     }
 
     /// Nobody will be held any more.
@@ -125,7 +169,7 @@ impl fmt::Debug for Strangers {
     }
 }
 
-/// Strangers as they are noticed, and first those that are held already. One that comes again with another path is told again.
+/// Endpoints as they are noticed, and first those that are held already. One that comes again with another path is told again.
 /// Who does not look in time misses those that have given way to others.
 pub struct DiscoveredEvents {
     strangers: Arc<Strangers>,

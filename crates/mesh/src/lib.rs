@@ -30,6 +30,7 @@ mod core;
 mod datagrams;
 mod deadlines;
 mod discovered;
+mod discovery;
 mod grant;
 mod inner;
 mod invites;
@@ -57,7 +58,9 @@ mod unanswered;
 pub use builder::{CreateError, MAX_LINKS, MeshBuilder, SURVIVE_DOWN};
 pub use clock::{SystemClock, WallClock};
 pub use contact::{Contact, ContactName, MAX_NAME, ParseNameError};
-pub use discovered::{DISCOVER_TIME, Discover, Discovered, DiscoveredEvents, MAX_HELD_STRANGERS, Via};
+pub use discovered::{
+    DISCOVER_TIME, Discover, Discovered, DiscoveredEvents, MAX_HEARD, MAX_HELD_STRANGERS, Via,
+};
 pub use grant::{Grant, Grants, MAX_GRANT_BYTES, MAX_GRANTS, ParseGrantError, TooManyGrants};
 pub use inner::Pong;
 pub use invites::{Invite, MAX_INVITES, OpenInvite, TooManyInvites};

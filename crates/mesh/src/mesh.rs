@@ -179,6 +179,9 @@ impl Mesh {
             _ => return Err(LinkError::Target("a form that is not supported here".into())),
         };
         let peer = info.hashname();
+        let info = self.shared().completed(&info);
+        let heard = info.addresses().filter(|address| !addresses.contains(address));
+        let addresses: Vec<_> = addresses.iter().copied().chain(heard).collect();
         let cell = self.shared().add_contact(&info, &addresses)?;
         // What is kept of a URI includes the address in front, which is not among its paths.
         let missing = addresses.iter().filter(|address| !info.addresses().any(|path| path == **address));
@@ -231,6 +234,8 @@ impl Mesh {
     ///
     /// What the peers had sent by then can still be read from its channels.
     pub async fn close(&self) -> Closed {
+        self.discover(false);
+        self.shared().core.discoveries.withdraw();
         let deadline = clock::now() + CLOSE_TIMEOUT;
         let mut pause = Duration::from_millis(1);
         let is_settled =
@@ -262,6 +267,7 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        self.shared.core.discoveries.stop();
         self.shared.core.close_outlets();
         self.shared.core.saver.end();
         self.shared.core.trust.strangers.end();

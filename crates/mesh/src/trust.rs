@@ -109,6 +109,19 @@ impl Trust {
         Ok(())
     }
 
+    /// Learns the keys of a contact of which only the hashname was known.
+    pub(crate) fn learn_keys(&self, info: &LinkInfo) {
+        let mut contacts = self.contacts.write();
+        let Some(known) = contacts.get(&info.hashname()).filter(|known| known.info().keys().is_empty())
+        else {
+            return;
+        };
+        let Ok(keys) = LinkInfo::new(info.keys().clone()) else { return };
+        let mut contact = known.clone();
+        contact.learn(&keys);
+        self.insert(&mut contacts, contact);
+    }
+
     /// Whether it was a contact.
     pub(crate) fn remove(&self, peer: &Hashname) -> bool {
         let mut contacts = self.contacts.write();
@@ -220,7 +233,7 @@ impl Trust {
             credential: &shown.credential,
             via: shown.from,
             standing,
-            discovering: self.is_discovering(now),
+            discovering: self.discovering(now) != Discover::Off,
         };
         let verdict = policy::decide(&*self.policy, &claim);
         match verdict {
@@ -253,11 +266,12 @@ impl Trust {
         };
     }
 
-    pub(crate) fn is_discovering(&self, now: Instant) -> bool {
+    /// Whether the endpoint is in discover mode, and for how much longer.
+    pub(crate) fn discovering(&self, now: Instant) -> Discover {
         match *self.discover.lock() {
-            Discovering::Off => false,
-            Discovering::Until(at) => now < at,
-            Discovering::Forever => true,
+            Discovering::Until(at) if now < at => Discover::For(at - now),
+            Discovering::Off | Discovering::Until(_) => Discover::Off,
+            Discovering::Forever => Discover::Forever,
         }
     }
 }

@@ -45,12 +45,14 @@ impl Mesh {
         self.shared().core.trust.named(name)
     }
 
-    /// Trusts an endpoint with just this name and these grants, whatever it had before; keys and paths that were known are kept.
+    /// Trusts an endpoint with just this name and these grants, whatever it had before; keys and paths that were known are kept,
+    /// and of somebody whose hashname is all that is given, those that were heard are taken.
     /// Without the grant [`link`](crate::Grant::LINK) a link that is up ends now.
     ///
     /// # Errors
     /// [`ContactError`]: the name of another contact, keys that do not belong to the hashname.
     pub fn set_contact(&self, contact: Contact) -> Result<Link, ContactError> {
+        let contact = contact.completed(|info| self.shared().completed(info));
         let addresses: Vec<_> = contact.info().addresses().collect();
         let may_link = contact.grants().contains(crate::Grant::LINK);
         self.shared().core.trust.check_name(&contact)?;
@@ -108,13 +110,23 @@ impl Mesh {
         self.shared().core.saver.saved().await
     }
 
-    /// Switches discover mode on or off: while it is on, strangers who ask for a link are shown to the application, see
-    /// [`Mesh::discovered`]. They still get no answer until the application links.
+    /// Switches discover mode on or off. While it is on, this endpoint announces itself on the local network, if it has a
+    /// [discovery](crate::MeshBuilder::discovery), and strangers who ask for a link are shown to the application, see
+    /// [`Mesh::discovered`]. They still get no answer until the application links. Ends by itself when its time is over, and
+    /// with the endpoint.
     pub fn discover(&self, discover: impl Into<Discover>) {
         self.shared().core.trust.discover(discover.into(), clock::now());
+        self.shared().core.discoveries.switch();
     }
 
-    /// Strangers as they are noticed; first those that are held already.
+    /// Whether discover mode is on, and for how much longer.
+    #[must_use]
+    pub fn discovering(&self) -> Discover {
+        self.shared().core.trust.discovering(clock::now())
+    }
+
+    /// Endpoints as they are noticed, strangers who ask for a link and whoever announces themselves nearby; first those that are
+    /// held already.
     #[must_use]
     pub fn discovered(&self) -> DiscoveredEvents {
         DiscoveredEvents::new(self.shared().core.trust.strangers.clone())

@@ -17,6 +17,7 @@
 
 mod bare;
 mod clock;
+mod lan;
 mod node;
 mod transfer;
 mod transport;
@@ -24,6 +25,7 @@ mod world;
 
 pub use bare::{Bare, Heard};
 pub use clock::SkewedClock;
+pub use lan::{Lan, LanDiscovery, Said};
 pub use node::Node;
 pub use transfer::{TRANSFER, Tally, serve, transfer};
 pub use transport::{SimNetwork, SimTransport, Tapped, Valve};
