@@ -47,7 +47,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["graph"] => graph::run(),
         ["mutations"] => mutations::run(),
-        ["namespaces"] => namespaces::run(),
+        ["namespaces"] => namespaces::run(None),
+        ["namespaces", "--program", program] => namespaces::run(Some(program)),
         // Run by `namespaces` inside of one.
         ["stranger", target] => namespaces::stranger(target),
         ["natlab", rest @ ..] => natlab::run(rest),
@@ -78,6 +79,7 @@ usage: cargo xtask <chore>
      [--sanitizer NAME] none unless it is said; address, leak, thread
      --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
+     [--program PATH]   this program instead of a new build
   natlab                NATs of every kind, made of network namespaces and probed from both sides (root, Linux)
   release VERSION       everything that can be checked before a release; publishes nothing
      [--write]          set the version and the changelog's section instead

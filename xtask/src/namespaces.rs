@@ -1,5 +1,5 @@
 //! The real program between two network namespaces: over IPv4 and IPv6, on a path of 1,280 bytes, and with a stranger who
-//! tries everything. The kernel's own counters say what was sent, so nothing has to be captured.
+//! tries everything; and endpoints that find each other by multicast. The kernel's own counters say what was sent, so nothing has to be captured.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace;
+
+mod discovery;
 
 /// Bytes that go through the pipe in each check: enough for path-MTU discovery and many batches.
 const SIZE: usize = 24 << 20;
@@ -42,14 +44,14 @@ pub(crate) fn idle() -> Option<String> {
 ///
 /// # Errors
 /// When one fails, or the namespaces cannot be made.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(program: Option<&str>) -> Result<()> {
     if let Some(reason) = idle() {
         bail!("{reason}");
     }
-    let root = workspace::root()?;
-    workspace::run(&root, "cargo build --release --package telemesh-cli")?;
-    let program = root.join("target/release/telemesh");
-    let program = if program.exists() { program } else { target_folder().join("release/telemesh") };
+    let program = match program {
+        Some(program) => fs::canonicalize(program).with_context(|| format!("there is no {program}"))?,
+        None => build()?,
+    };
     let lab = Lab::new()?;
     for (what, listen, mtu) in [
         ("IPv4", "10.99.0.1:0", 1_500),
@@ -62,7 +64,16 @@ pub(crate) fn run() -> Result<()> {
         println!("pipe over {what}: {} MiB, equal, {:.1} s", SIZE >> 20, took.as_secs_f64());
     }
     lab.set_mtu(1_500)?;
-    lab.silence(&program)
+    lab.silence(&program)?;
+    lab.discovery(&program)
+}
+
+/// Builds the program, and says where it is.
+fn build() -> Result<PathBuf> {
+    let root = workspace::root()?;
+    workspace::run(&root, "cargo build --release --package telemesh-cli")?;
+    let program = root.join("target/release/telemesh");
+    Ok(if program.exists() { program } else { target_folder().join("release/telemesh") })
 }
 
 fn target_folder() -> PathBuf {
@@ -247,8 +258,11 @@ fn ip(arguments: &str) -> Result<()> {
 /// What the stranger does, in a process of its own inside a namespace: packets of every type and of many sizes.
 ///
 /// # Errors
-/// When anything comes back.
+/// When anything comes back. With `asks` it only asks the network who is there.
 pub(crate) fn stranger(target: &str) -> Result<()> {
+    if target == "asks" {
+        return discovery::ask();
+    }
     let target: SocketAddr = target.parse()?;
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     let mut noise = 0x2545_f491_4f6c_dd1d_u64;
