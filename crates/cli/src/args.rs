@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Receive(Receive),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
+    /// Say who is on the local network, and be found there by others
+    Discover(Discover),
     /// Look for what can go wrong on this machine, and say what to do about it
     Doctor {
         /// The configuration file [default: telemesh.toml in the home folder]
@@ -181,6 +183,9 @@ pub(crate) struct Up {
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: the configuration's, or all interfaces, any port]
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) listen: Vec<SocketAddr>,
+    /// Be found on the local network, for two minutes, this TIME (like 90s, 10m) or forever
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2m", value_parser = found_for)]
+    pub(crate) discover: Option<telemesh::Discover>,
     /// Print an invite for one contact, good for ten minutes
     #[arg(long)]
     pub(crate) invite: bool,
@@ -274,6 +279,16 @@ pub(crate) struct Explain {
 }
 
 #[derive(Debug, Arguments)]
+pub(crate) struct Discover {
+    /// Also be found, for as long as this takes
+    #[arg(long)]
+    pub(crate) announce: bool,
+    /// How long, like 90s or 10m
+    #[arg(long = "for", default_value = "2m", value_name = "TIME", value_parser = valid)]
+    pub(crate) time: Duration,
+}
+
+#[derive(Debug, Arguments)]
 pub(crate) struct Send {
     /// The other end: a contact's name, URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
     pub(crate) to: String,
@@ -361,6 +376,11 @@ fn valid(text: &str) -> Result<Duration, String> {
         Ok(time) if time.is_zero() => Err("more than nothing".to_owned()),
         time => time,
     }
+}
+
+/// How long to be found.
+fn found_for(text: &str) -> Result<telemesh::Discover, String> {
+    crate::config::discover(text)
 }
 
 /// A local address.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    Accept, Contacts, ContactsCommand, Explain, Invite, InviteCommand, Perf, Ping, Pipe, Receive, Send,
+    Accept, Contacts, ContactsCommand, Discover, Explain, Invite, InviteCommand, Perf, Ping, Pipe, Receive,
+    Send,
 };
 use crate::failure::Failure;
 use crate::output::Output;
@@ -58,6 +59,11 @@ pub(crate) fn contacts(options: Contacts) -> Result<Request, Failure> {
             Request::AddContact { name, link: target::read(&who)?, grants }
         }
     })
+}
+
+/// The request of `discover`.
+pub(crate) fn discover(options: &Discover) -> Request {
+    Request::Discover { announce: options.announce, time: options.time }
 }
 
 /// The request of `send`.

@@ -147,6 +147,8 @@ impl Context {
             survive_down: None,
             public: false,
             max_links: None,
+            // Nothing else has the time to wait for an announcement.
+            mdns: Some(matches!(request, Request::Discover { .. })),
             running: None,
         })
         .await?;

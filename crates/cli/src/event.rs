@@ -57,6 +57,18 @@ pub(crate) enum Happened {
         accepted: bool,
         reason: Option<String>,
     },
+    /// Somebody was noticed.
+    Discovered {
+        hashname: String,
+        /// Of a contact.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        via: Noticed,
+        /// Where it may be. Nothing proves it yet.
+        paths: Vec<String>,
+        /// All that is known of it.
+        link: LinkInfo,
+    },
     /// A stream is open: from here on the connection carries its bytes.
     Open { hashname: String, pipe: u64 },
     /// How far something long is.
@@ -117,6 +129,16 @@ pub(crate) struct Trouble {
     /// Its path inside the transfer.
     pub(crate) path: String,
     pub(crate) reason: String,
+}
+
+/// How somebody was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Noticed {
+    /// It was announced on the local network.
+    Network,
+    /// It asks for a link.
+    Request,
 }
 
 /// The two states that change while somebody looks.

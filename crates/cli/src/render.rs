@@ -5,7 +5,9 @@ use std::time::Duration;
 use indicatif::{HumanBytes, ProgressBar};
 use telemesh::Hashname;
 
-use crate::event::{Contact, Event, Explain, Happened, Id, Invited, OpenInvite, Perf, Ping, Status, UpDown};
+use crate::event::{
+    Contact, Event, Explain, Happened, Id, Invited, Noticed, OpenInvite, Perf, Ping, Status, UpDown,
+};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::request::Request;
@@ -154,6 +156,7 @@ impl Renderer {
                 let did = if *accepted { "opened" } else { "was refused" };
                 output.note(format_args!("{who} {did} a channel of type {type}{reason}"));
             }
+            Happened::Discovered { .. } => return self.discovered(happened),
             Happened::Progress { what, bytes, total, files, files_total } => {
                 let files = files.zip(*files_total).filter(|(_, total)| *total > 1);
                 self.progress(what, *bytes, *total, files);
@@ -188,6 +191,21 @@ impl Renderer {
             }
             Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
+        }
+        Ok(())
+    }
+
+    fn discovered(&self, happened: &Happened) -> Result<(), Failure> {
+        let Happened::Discovered { hashname, name, via, paths, .. } = happened else { return Ok(()) };
+        let at = paths.join(", ");
+        let what = match (via, name) {
+            (Noticed::Request, _) => format!("asks for a link, from {at}"),
+            (Noticed::Network, Some(name)) => format!("is nearby, at {at}: {name}"),
+            (Noticed::Network, None) => format!("is nearby, at {at}"),
+        };
+        self.output.line(format_args!("{hashname} {what}"))?;
+        if name.is_none() {
+            self.output.note(format_args!("to trust it: telemesh contacts add NAME {hashname}"));
         }
         Ok(())
     }

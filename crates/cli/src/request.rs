@@ -23,6 +23,9 @@ pub(crate) const LINK_LIMIT: Duration = Duration::from_secs(30);
 /// How long an invite is good for unless it is told otherwise.
 pub(crate) const INVITE_TIME: Duration = Duration::from_secs(600);
 
+/// How long to look who is there unless it is told otherwise.
+const DISCOVER_TIME: Duration = telemesh::mesh::DISCOVER_TIME;
+
 /// A day: whoever types more has forgotten the unit.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -91,6 +94,14 @@ pub(crate) enum Request {
         to: Secret,
         #[serde(default = "link_limit", rename = "timeout_s", with = "seconds")]
         timeout: Duration,
+    },
+    /// Who is on the local network.
+    Discover {
+        /// Also lets others find us, for as long as the command runs.
+        #[serde(default, skip_serializing_if = "is_false")]
+        announce: bool,
+        #[serde(default = "discover_time", rename = "for_s", with = "whole_seconds")]
+        time: Duration,
     },
     /// Joins what follows on the connection to a stream; without `to`, to the next one that somebody opens.
     Pipe {
@@ -284,6 +295,10 @@ fn invite_time() -> Duration {
     INVITE_TIME
 }
 
+fn discover_time() -> Duration {
+    DISCOVER_TIME
+}
+
 fn perf_size() -> u64 {
     256
 }
@@ -326,7 +341,7 @@ mod whole_seconds {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         match u64::deserialize(deserializer)? {
-            0 => Err(D::Error::custom("`valid_s` is at least 1")),
+            0 => Err(D::Error::custom("a time is at least 1 second")),
             seconds => Ok(Duration::from_secs(seconds)),
         }
     }

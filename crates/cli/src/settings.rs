@@ -57,6 +57,16 @@ impl Settings {
         self.current.public.unwrap_or(false)
     }
 
+    /// Whether others may find us on the local network, and for how long.
+    pub(crate) fn discover(&self) -> Option<telemesh::Discover> {
+        self.current.discover
+    }
+
+    /// Whether to hear who is on the local network.
+    pub(crate) fn mdns(&self) -> Option<bool> {
+        self.current.mdns
+    }
+
     /// The most links.
     pub(crate) fn max_links(&self) -> Option<usize> {
         self.current.max_links
@@ -103,6 +113,9 @@ impl Settings {
             self.current.changes(&new).into_iter().partition(crate::config::Change::needs_restart);
         self.current = new;
         self.apply(endpoint, running)?;
+        if changes.contains(&crate::config::Change::Discover) {
+            endpoint.mesh().discover(self.current.discover.unwrap_or(telemesh::Discover::Off));
+        }
         let words = |changes: Vec<crate::config::Change>| changes.iter().map(ToString::to_string).collect();
         Ok(Happened::Reloaded { changes: words(changes), restart: words(restart) })
     }

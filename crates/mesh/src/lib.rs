@@ -16,6 +16,13 @@
 //! Whoever is neither a contact nor the bearer of an invite gets no packet back, whatever they send. What they sent is
 //! counted, see [`Mesh::metrics`]. Nothing about one link is ever told to another.
 //!
+//! # Who is nearby
+//!
+//! A [discovery](telemesh_transport::Discovery) hears who announces themselves on the local network. They become
+//! [`Discovered`] events, and what a contact announces joins the paths of its link. An announcement makes this endpoint send
+//! nothing: links look for what was heard by a clock of their own. In discover mode, see [`Mesh::discover`], the endpoint is
+//! announced itself.
+//!
 //! # What it says about itself
 //!
 //! `tracing` spans `link` and `channel` with the peer's short hashname, on level debug; [`Mesh::metrics`] for figures, with the

@@ -125,6 +125,12 @@ impl Mesh {
         self.shared().core.trust.discovering(clock::now())
     }
 
+    /// Whether those who announce themselves nearby are heard.
+    #[must_use]
+    pub fn has_discovery(&self) -> bool {
+        !self.shared().core.discoveries.all().is_empty()
+    }
+
     /// Endpoints as they are noticed, strangers who ask for a link and whoever announces themselves nearby; first those that are
     /// held already.
     #[must_use]

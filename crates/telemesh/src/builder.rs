@@ -8,7 +8,7 @@ use std::time::Duration;
 use telemesh_channel::{HandleError, Handler};
 use telemesh_keys::KeySet;
 use telemesh_mesh::{Mesh, MeshBuilder, PeerStore, Policy};
-use telemesh_transport::Transport;
+use telemesh_transport::{Discovery, Transport};
 
 /// Why an endpoint could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +40,13 @@ pub struct Builder {
     port: u16,
     /// Whether a transport was given, so that none is added.
     transports: bool,
+    /// Whether to hear who is on the local network; `None` for what goes with the transports.
+    mdns: Option<bool>,
 }
 
 impl Builder {
     pub(crate) fn new(keys: KeySet) -> Self {
-        Self { mesh: Mesh::builder(keys), listen: Vec::new(), port: 0, transports: false }
+        Self { mesh: Mesh::builder(keys), listen: Vec::new(), port: 0, transports: false, mdns: None }
     }
 
     /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
@@ -70,6 +72,23 @@ impl Builder {
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.mesh = self.mesh.transport(transport);
         self.transports = true;
+        self
+    }
+
+    /// Whether to hear who announces themselves on the local network, and to be announced there in discover mode
+    /// ([`Mesh::discover`]). Default: yes, if it listens for UDP at other addresses than loopback. Hearing sends nothing, and where
+    /// it is not possible the endpoint does without, and says so to `tracing`.
+    #[cfg(feature = "mdns")]
+    #[must_use]
+    pub fn mdns(mut self, mdns: bool) -> Self {
+        self.mdns = Some(mdns);
+        self
+    }
+
+    /// Uses this way to find endpoints nearby, besides [`mdns`](Self::mdns).
+    #[must_use]
+    pub fn discovery(mut self, discovery: impl Discovery) -> Self {
+        self.mesh = self.mesh.discovery(discovery);
         self
     }
 
@@ -146,8 +165,11 @@ impl Builder {
     /// [`CreateError`].
     #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
     pub async fn create(self) -> Result<Mesh, CreateError> {
-        #[cfg_attr(not(feature = "udp"), allow(unused_mut, reason = "the udp transport is added to it"))]
-        let Self { mut mesh, listen, port, transports } = self;
+        #[cfg_attr(
+            not(any(feature = "udp", feature = "mdns")),
+            allow(unused_mut, reason = "what the features bring is added to it")
+        )]
+        let Self { mut mesh, listen, port, transports, mdns } = self;
         #[cfg(feature = "udp")]
         {
             for address in &listen {
@@ -163,7 +185,23 @@ impl Builder {
         }
         // Without a transport of ours nothing is added, and the mesh says so if none was given.
         #[cfg(not(feature = "udp"))]
-        let _ = (listen, port, transports);
+        let _ = (port, transports);
+        #[cfg(feature = "mdns")]
+        {
+            let udp = cfg!(feature = "udp") && (!listen.is_empty() || !transports);
+            let is_reachable = listen.is_empty() || listen.iter().any(|address| !address.ip().is_loopback());
+            if mdns.unwrap_or(udp && is_reachable) {
+                mesh = match telemesh_mdns::Mdns::open() {
+                    Ok(mdns) => mesh.discovery(mdns),
+                    Err(error) => {
+                        tracing::warn!(%error, "nobody is heard on the local network");
+                        mesh
+                    }
+                };
+            }
+        }
+        #[cfg(not(feature = "mdns"))]
+        let _ = (listen, mdns);
         Ok(mesh.create()?)
     }
 }

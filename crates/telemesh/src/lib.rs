@@ -40,6 +40,7 @@
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
 //! - `files`: files and folders, resumable and checked.
 //! - `SockOpener`, `SockNetwork`, `sock`: TCP and UDP tunnels to what was granted.
+//! - [`Mesh::discovered`]: who asks for a link, and who announces themselves on the local network; [`Mesh::discover`] to be found.
 //!
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
@@ -52,7 +53,7 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-store`, `telemesh-udp`, `telemesh-stream`, `telemesh-files`,
+//! `telemesh-store`, `telemesh-udp`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
 //! `telemesh-sock`. Its features choose channels and transports; all are
 //! on by default.
 
@@ -73,13 +74,15 @@ pub use telemesh_files as files;
 pub use telemesh_hashname::Hashname;
 pub use telemesh_keys as keys;
 pub use telemesh_keys::{KeyFileError, KeySet};
+#[cfg(feature = "mdns")]
+pub use telemesh_mdns as mdns;
 pub use telemesh_mesh as mesh;
 pub use telemesh_mesh::{
     AskAboutStrangers, Claim, Closed, Contact, ContactError, ContactName, ContactsOnly, Discover, Discovered,
     DiscoveredEvents, DownReason, EngineStats, Explain, Grant, Grants, IntoTarget, Invite, LINK_TIMEOUT,
     Link, LinkError, LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing,
     OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy, Pong, Standing, State,
-    StoreError, TooManyInvites, Verdict,
+    StoreError, TooManyInvites, Verdict, Via,
 };
 #[cfg(feature = "sock")]
 pub use telemesh_sock as sock;

@@ -1,6 +1,7 @@
 //! One file per request: what an endpoint does, and what it says meanwhile.
 
 mod contacts;
+pub(crate) mod discover;
 mod explain;
 mod files;
 mod id;
@@ -52,6 +53,7 @@ pub(crate) async fn carry_out(
         Request::RemoveContact { name } => contacts::remove(endpoint, &name).await,
         Request::Ping { to, count, timeout } => ping::run(endpoint, session, &to, count, timeout).await,
         Request::Explain { to, timeout } => explain::run(endpoint, session, &to, timeout).await,
+        Request::Discover { announce, time } => discover::run(endpoint, session, announce, time).await,
         Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,
         Request::Result { pipe } => endpoint.pipes().end(pipe).await,
         Request::Send { to, files } => files::send(endpoint, session, &to, files).await,

@@ -35,6 +35,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Pipe(options) => context.request(&asked::pipe(&options)?, &options.listen.listen).await,
         Command::Ping(options) => context.request(&asked::ping(&options)?, &[]).await,
         Command::Explain(options) => context.request(&asked::explain(&options)?, &[]).await,
+        Command::Discover(options) => context.request(&asked::discover(&options), &[]).await,
         Command::Send(options) => context.request(&asked::send(&options)?, &[]).await,
         Command::Receive(options) => context.request(&asked::receive(&options)?, &options.listen).await,
         Command::Perf(options) => {

@@ -11,7 +11,7 @@ use telemesh::{Invite, LinkEvent, LinkEvents, Network as _};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::actions::waiting;
+use crate::actions::{discover, waiting};
 use crate::args::Up;
 use crate::context::Context;
 #[cfg(unix)]
@@ -51,6 +51,9 @@ pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interr
     home::keep_port(&home, &endpoint.mesh().addresses());
     for link in endpoint.mesh().links() {
         link.connect();
+    }
+    if let Some(mode) = options.discover.or(settings.discover()) {
+        endpoint.mesh().discover(mode);
     }
     let (screen, shown) = Screen::start(context.output);
     let mut connections = JoinSet::new();
@@ -118,6 +121,7 @@ async fn start(
         survive_down: settings.survive_down(),
         public: settings.public(),
         max_links: settings.max_links(),
+        mdns: settings.mdns(),
         running: Some(running),
     };
     Ok((Endpoint::start(start).await?, reloads))
@@ -145,10 +149,12 @@ async fn reload(
 async fn tell(endpoint: &Endpoint, screen: &Screen) {
     let mut links = endpoint.mesh().link_events();
     let mut channels = endpoint.hub().decisions();
+    let mut discovered = endpoint.mesh().discovered();
     loop {
         tokio::select! {
             event = next(&mut links) => tell_link(endpoint, screen, event),
             decision = channels.recv() => tell_channel(endpoint, screen, decision),
+            Some(noticed) = discovered.next() => screen.show(discover::event(endpoint, &noticed)),
         }
     }
 }

@@ -19,6 +19,10 @@ pub(crate) enum Change {
     MaxLinks,
     /// `survive_down`.
     SurviveDown,
+    /// `discover`.
+    Discover,
+    /// `mdns`.
+    Mdns,
     /// A contact that was not there before.
     ContactAdded(ContactName),
     /// A contact with another link or other grants. Another hashname under the same name is one too.
@@ -31,8 +35,12 @@ impl Change {
     /// Whether it counts only from the next start on: sockets and tables are made at the start.
     pub(crate) fn needs_restart(&self) -> bool {
         match self {
-            Self::Listen | Self::Public | Self::MaxLinks | Self::SurviveDown => true,
-            Self::Log | Self::ContactAdded(_) | Self::ContactChanged(_) | Self::ContactRemoved(_) => false,
+            Self::Listen | Self::Public | Self::MaxLinks | Self::SurviveDown | Self::Mdns => true,
+            Self::Log
+            | Self::Discover
+            | Self::ContactAdded(_)
+            | Self::ContactChanged(_)
+            | Self::ContactRemoved(_) => false,
         }
     }
 }
@@ -45,6 +53,8 @@ impl fmt::Display for Change {
             Self::Log => f.write_str("log"),
             Self::MaxLinks => f.write_str("max_links"),
             Self::SurviveDown => f.write_str("survive_down"),
+            Self::Discover => f.write_str("discover"),
+            Self::Mdns => f.write_str("mdns"),
             Self::ContactAdded(name) => write!(f, "contact {name} added"),
             Self::ContactChanged(name) => write!(f, "contact {name} changed"),
             Self::ContactRemoved(name) => write!(f, "contact {name} removed"),
@@ -56,13 +66,15 @@ impl Config {
     /// All that is different in a newer configuration.
     pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         // Taken apart, so that a new setting cannot be forgotten here.
-        let Self { listen, public, log, max_links, survive_down, contacts } = self;
+        let Self { listen, public, log, max_links, survive_down, discover, mdns, contacts } = self;
         let settings = [
             (*listen != new.listen, Change::Listen),
             (*public != new.public, Change::Public),
             (*log != new.log, Change::Log),
             (*max_links != new.max_links, Change::MaxLinks),
             (*survive_down != new.survive_down, Change::SurviveDown),
+            (*discover != new.discover, Change::Discover),
+            (*mdns != new.mdns, Change::Mdns),
         ];
         let mut changes: Vec<Change> =
             settings.into_iter().filter_map(|(differs, change)| differs.then_some(change)).collect();

@@ -24,7 +24,7 @@ use crate::home;
 
 pub(crate) use changes::Change;
 pub(crate) use problem::{ConfigError, Problem};
-pub(crate) use value::duration;
+pub(crate) use value::{discover, duration};
 
 /// The file's name in the home folder.
 const FILE_NAME: &str = "telemesh.toml";
@@ -42,6 +42,10 @@ pub(crate) struct Config {
     pub(crate) max_links: Option<usize>,
     /// How long channels wait for a link that went down.
     pub(crate) survive_down: Option<Duration>,
+    /// For how long others may find us on the local network, from the start on.
+    pub(crate) discover: Option<telemesh::Discover>,
+    /// Whether to hear who is on the local network.
+    pub(crate) mdns: Option<bool>,
     /// Whom we trust, by name.
     pub(crate) contacts: BTreeMap<ContactName, ContactSettings>,
 }

@@ -9,11 +9,11 @@ use toml::de::DeTable;
 
 use super::problem::Problem;
 use super::reader::{Item, Problems, Section};
-use super::value::{address, duration, grant, link};
+use super::value::{address, discover, duration, grant, link};
 use super::{Config, ContactSettings};
 
 /// Settings that stand above the first section.
-const TOP_LEVEL: [&str; 5] = ["listen", "public", "log", "max_links", "survive_down"];
+const TOP_LEVEL: [&str; 7] = ["listen", "public", "log", "max_links", "survive_down", "discover", "mdns"];
 
 /// The most links that a mesh can be built for.
 const LINKS: RangeInclusive<usize> = 1..=1_048_576;
@@ -54,6 +54,10 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
     config.max_links = root.take("max_links").and_then(|item| item.number(&LINKS, problems));
     config.survive_down =
         root.take("survive_down").and_then(|item| item.parsed("a time like \"60s\"", survive_down, problems));
+    config.discover = root
+        .take("discover")
+        .and_then(|item| item.parsed("a time like \"2m\", or \"forever\"", discover, problems));
+    config.mdns = root.take("mdns").and_then(|item| item.boolean(problems));
     if let Some(item) = root.take("contacts") {
         config.contacts = contacts(&item, problems);
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use telemesh::{Grant, Hashname, LinkTarget};
+use telemesh::{Discover, Grant, Hashname, LinkTarget};
 
 /// What this version has services for. Applications may have more.
 const KINDS: [&str; 5] = ["link", "serve", "sock", "router", "box"];
@@ -25,6 +25,21 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wanted)?;
     let number: u64 = number.parse().map_err(|_| wanted())?;
     number.checked_mul(*factor).map(Duration::from_secs).ok_or_else(|| "more than there is time".to_owned())
+}
+
+/// How long others may find us: a time, or `forever`.
+///
+/// # Errors
+/// What it looks like.
+pub(crate) fn discover(text: &str) -> Result<Discover, String> {
+    if text == "forever" {
+        return Ok(Discover::Forever);
+    }
+    match duration(text) {
+        Ok(time) if time.is_zero() => Err("more than nothing".to_owned()),
+        Ok(time) => Ok(Discover::For(time)),
+        Err(error) => Err(format!("{error}, or `forever`")),
+    }
 }
 
 /// A local address.

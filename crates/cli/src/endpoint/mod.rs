@@ -56,6 +56,8 @@ pub(crate) struct Start<'a> {
     /// Whether strangers may learn that somebody is here.
     pub(crate) public: bool,
     pub(crate) max_links: Option<usize>,
+    /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
+    pub(crate) mdns: Option<bool>,
     pub(crate) running: Option<Running>,
 }
 
@@ -77,6 +79,9 @@ impl Endpoint {
         }
         if let Some(links) = start.max_links {
             builder = builder.max_links(links);
+        }
+        if let Some(mdns) = start.mdns {
+            builder = builder.mdns(mdns);
         }
         if let Some(store) = start.store {
             builder = builder.store(Arc::new(store));

@@ -292,7 +292,13 @@ fn the_documentation_shows_what_is_said() {
     let [(alice, _alice_up), (bob, _bob_up)] = alice_and_bob();
     let carol = folder();
     let (_carol_up, ready) = Running::waiting(&mut telemesh(&carol, "up --invite"));
-    let mut examples = 0;
+    // Somebody whom Alice does not know has asked her for a link.
+    let (stranger, mut examples) = (folder(), 0);
+    let uri = run(&mut telemesh(&alice, "id --json")).with_code(0).objects()[0]["uri"].clone();
+    let mut noticing = Control::ask(&alice, &json!({"v": 1, "command": "discover", "announce": true}));
+    let asking = Running::start(telemesh(&stranger, "ping --timeout 600").arg(uri.as_str().unwrap()));
+    assert_eq!(noticing.answer().unwrap()["event"], "discovered");
+    drop((noticing, asking));
     for block in text.split("```control\n").skip(1) {
         let (block, _) = block.split_once("```").unwrap();
         let mut lines = block.lines();

@@ -13,6 +13,7 @@ mod contacts;
 mod control;
 mod demo;
 mod describing;
+mod discover;
 mod doctor;
 mod errors;
 mod identity;

@@ -1,10 +1,12 @@
 //! `telemesh doctor`: what can go wrong on this machine, and what to do about it.
 //!
-//! Each file has checks of one kind. A check looks and changes nothing; none of them sends anything beyond this machine.
+//! Each file has checks of one kind. A check looks and changes nothing; none of them sends anything beyond this machine,
+//! though the kernel tells the network which multicast groups this machine listens to.
 
 mod clock;
 mod firewall;
 mod home;
+mod mdns;
 mod network;
 mod report;
 mod sockets;
@@ -37,6 +39,7 @@ pub(crate) async fn run(context: &Context, config_file: Option<&Path>) -> Result
     for check in network::checks() {
         tally.add(&check)?;
     }
+    tally.add(&mdns::check(config.mdns))?;
     for check in firewall::checks(&config.listen) {
         tally.add(&check)?;
     }
