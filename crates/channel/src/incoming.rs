@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use telemesh_hashname::Hashname;
 use telemesh_wire::{ChannelKind, Open, Refusal, RefusalCode};
 
 use crate::channel::Channel;
 use crate::datagrams::Datagrams;
 use crate::dispatch::{Permit, RefusalBudget};
-use crate::error::AcceptError;
+use crate::error::{AcceptError, ChannelError, DatagramError};
 use crate::raw::{Pending, RawDatagrams, RawStream};
 
 /// A channel that a peer opened. Accept or refuse it; dropped undecided, it is refused as `Internal`.
@@ -39,6 +41,12 @@ impl Incoming {
     /// An unreliable channel, from its carrier.
     pub fn unreliable(peer: Hashname, open: Open, pending: Box<dyn Pending<Arc<dyn RawDatagrams>>>) -> Self {
         Self { peer, open, pending: Some(PendingKind::Unreliable(pending)), permit: None, budget: None }
+    }
+
+    /// A channel that is over with its open message, see [`Opener::notify`](crate::Opener::notify): whatever is decided, nothing
+    /// goes back.
+    pub fn notice(peer: Hashname, open: Open) -> Self {
+        Self::unreliable(peer, open, Box::new(Notice))
     }
 
     /// Who opened it. The link has authenticated this.
@@ -115,6 +123,35 @@ impl Incoming {
         }
         answer
     }
+}
+
+/// An unreliable channel on which nothing comes or goes.
+struct Notice;
+
+impl Pending<Arc<dyn RawDatagrams>> for Notice {
+    fn accept(self: Box<Self>) -> Arc<dyn RawDatagrams> {
+        Arc::new(Self)
+    }
+
+    fn refuse(self: Box<Self>, _: Refusal) {}
+
+    fn ignore(self: Box<Self>) {}
+}
+
+impl RawDatagrams for Notice {
+    fn max_size(&self) -> usize {
+        0
+    }
+
+    fn try_send(&self, _: Bytes) -> Result<(), DatagramError> {
+        Err(DatagramError::Closed)
+    }
+
+    fn poll_recv(&self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ChannelError>> {
+        Poll::Ready(Ok(None))
+    }
+
+    fn close(&self) {}
 }
 
 impl Drop for Incoming {

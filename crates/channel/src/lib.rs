@@ -10,6 +10,7 @@
 //! | opens a channel | [`Opener`] (a link is one), [`Channel`], [`Datagrams`], [`Messages`] |
 //! | answers channels | [`Acceptor`], [`Handler`], [`Incoming`] |
 //! | needs many links | [`Network`] |
+//! | helps the endpoint to reach others | [`Service`], [`Need`], [`Endpoint`] |
 //! | carries channels (the mesh) | [`RawStream`], [`RawDatagrams`], [`Pending`], [`Registry`], [`Dispatcher`], [`LinkEventSource`] |
 //! | tests a channel without a mesh | [`memory::pair`] |
 //!
@@ -41,6 +42,7 @@ mod messages;
 mod network;
 mod raw;
 mod registry;
+mod services;
 mod split;
 
 pub use channel::Channel;
@@ -55,11 +57,15 @@ pub use messages::{MAX_MESSAGE_SIZE, Messages};
 pub use network::{Acceptor, LinkEvent, LinkEvents, Network, Opener, WeakNetwork};
 pub use raw::{CANCELLED, Pending, RawDatagrams, RawStream};
 pub use registry::{Registry, check_channel_type, check_open};
+pub use services::{Endpoint, Joined, Need, Service};
 pub use split::{ReadHalf, WriteHalf};
 
 pub use futures_core::future::BoxFuture;
 pub use telemesh_hashname::Hashname;
-pub use telemesh_wire::{ChannelKind, CloseReason, Open, Refusal, RefusalCode};
+pub use telemesh_wire::{
+    Body, ChannelKind, CircuitId, CloseReason, Connection, Introduction, LinkInfo, Open, Refusal,
+    RefusalCode, Target,
+};
 
 /// The README's program is compiled and run with the other documentation tests.
 #[cfg(doctest)]

@@ -33,6 +33,13 @@ pub trait Opener: Send + Sync + 'static {
     /// # Errors
     /// [`OpenError`], as [`open`](Self::open).
     fn open_datagrams(&self, open: Open) -> Result<Datagrams, OpenError>;
+
+    /// Sends an open message that is the whole conversation: nothing follows, nothing comes back, and it may get lost. At the
+    /// other end it is an unreliable channel that has ended. It must fit in one packet, or in the two halves of one.
+    ///
+    /// # Errors
+    /// [`OpenError`], as [`open`](Self::open).
+    fn notify(&self, open: Open) -> Result<(), OpenError>;
 }
 
 impl<T: Opener + ?Sized> Opener for Arc<T> {
@@ -46,6 +53,10 @@ impl<T: Opener + ?Sized> Opener for Arc<T> {
 
     fn open_datagrams(&self, open: Open) -> Result<Datagrams, OpenError> {
         (**self).open_datagrams(open)
+    }
+
+    fn notify(&self, open: Open) -> Result<(), OpenError> {
+        (**self).notify(open)
     }
 }
 

@@ -186,6 +186,16 @@ pub(crate) struct Up {
     /// Be found on the local network, for two minutes, this TIME (like 90s, 10m) or forever
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2m", value_parser = found_for)]
     pub(crate) discover: Option<telemesh::Discover>,
+    /// Lead contacts with the grant `router` to each other; strangers may then learn that somebody is here
+    #[arg(long)]
+    pub(crate) router: bool,
+    /// Let strangers learn that somebody is here, when that helps under load
+    #[arg(long)]
+    pub(crate) public: bool,
+    /// Use this router from now on: a contact's name, URI (an invite too), link JSON or hashname; `@FILE` or `-` reads it; may be
+    /// repeated
+    #[arg(long, value_name = "TO")]
+    pub(crate) via: Vec<String>,
     /// Print an invite for one contact, good for ten minutes
     #[arg(long)]
     pub(crate) invite: bool,
@@ -256,6 +266,9 @@ pub(crate) enum ContactsCommand {
         /// What they may do besides linking, like serve or sock:10.0.0.1:22; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
+        /// Use it as a router: it introduces us to others, and them to us
+        #[arg(long)]
+        router: bool,
     },
     /// Trust somebody no more; what goes on with them ends at once
     Remove {

@@ -55,8 +55,8 @@ pub(crate) fn contacts(options: Contacts) -> Result<Request, Failure> {
         None => Request::Contacts { name: None },
         Some(ContactsCommand::Show { name }) => Request::Contacts { name: Some(name) },
         Some(ContactsCommand::Remove { name }) => Request::RemoveContact { name },
-        Some(ContactsCommand::Add { name, who, grants }) => {
-            Request::AddContact { name, link: target::read(&who)?, grants }
+        Some(ContactsCommand::Add { name, who, grants, router }) => {
+            Request::AddContact { name, link: target::read(&who)?, grants, router }
         }
     })
 }

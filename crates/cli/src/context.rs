@@ -146,6 +146,7 @@ impl Context {
             store,
             survive_down: None,
             public: false,
+            router: false,
             max_links: None,
             // Nothing else has the time to wait for an announcement.
             mdns: Some(matches!(request, Request::Discover { .. })),

@@ -199,8 +199,21 @@ pub(crate) struct Status {
     pub(crate) dropped: BTreeMap<String, u64>,
     /// Invites that are open.
     pub(crate) invites: usize,
+    /// What it does as a router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) routing: Option<Routing>,
     /// Commands that run at the moment, this one among them.
     pub(crate) commands: usize,
+}
+
+/// What an endpoint does for others as a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Routing {
+    pub(crate) circuits: usize,
+    pub(crate) introductions: u64,
+    pub(crate) refused: u64,
+    pub(crate) forwarded_packets: u64,
+    pub(crate) forwarded_bytes: u64,
 }
 
 /// One link of [`Status`].
@@ -226,6 +239,9 @@ pub(crate) struct Contact {
     pub(crate) contact: Option<String>,
     pub(crate) hashname: String,
     pub(crate) grants: Vec<String>,
+    /// It is one of our routers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) router: bool,
     /// `up`, `down` or `unresolved`.
     pub(crate) state: String,
     /// Only when one contact is asked for.

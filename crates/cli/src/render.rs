@@ -334,6 +334,13 @@ impl Renderer {
         if status.invites > 0 {
             output.line(format_args!("invites    {} open", status.invites))?;
         }
+        if let Some(routing) = &status.routing {
+            let forwarded = HumanBytes(routing.forwarded_bytes);
+            output.line(format_args!(
+                "router     {} circuits, {forwarded} forwarded; {} introductions, {} refused",
+                routing.circuits, routing.introductions, routing.refused
+            ))?;
+        }
         if status.links.is_empty() {
             return output.line("links      none");
         }
@@ -362,7 +369,9 @@ impl Renderer {
     fn contact(&self, contact: &Contact) -> Result<(), Failure> {
         let name = contact.contact.as_deref().unwrap_or("(no name)");
         let grants = contact.grants.join(", ");
-        self.output.line(format_args!("{name:16} {} {:10} {grants}", contact.hashname, contact.state))?;
+        let router = if contact.router { "; our router" } else { "" };
+        self.output
+            .line(format_args!("{name:16} {} {:10} {grants}{router}", contact.hashname, contact.state))?;
         match &contact.link {
             Some(link) => self.output.line(format_args!("{}", link.to_json())),
             None => Ok(()),

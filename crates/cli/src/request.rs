@@ -78,6 +78,9 @@ pub(crate) enum Request {
         link: Secret,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         grants: Vec<String>,
+        /// Makes it one of our routers.
+        #[serde(default, skip_serializing_if = "is_false")]
+        router: bool,
     },
     /// Trusts somebody no more, from now on.
     RemoveContact { name: String },

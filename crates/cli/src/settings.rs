@@ -67,6 +67,11 @@ impl Settings {
         self.current.mdns
     }
 
+    /// Whether to lead others to each other.
+    pub(crate) fn router(&self) -> bool {
+        self.current.router.unwrap_or(false)
+    }
+
     /// The most links.
     pub(crate) fn max_links(&self) -> Option<usize> {
         self.current.max_links
@@ -91,7 +96,7 @@ impl Settings {
             let Some(info) = target::info(&settings.link) else { continue };
             let contact =
                 Contact::new(info).with_name(Some(name.clone())).with_grants(settings.grants.clone());
-            endpoint.keep(contact)?;
+            endpoint.keep(contact.with_router(settings.router))?;
         }
         running.declare(now);
         Ok(())

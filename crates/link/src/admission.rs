@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use telemesh_hashname::Hashname;
-use telemesh_wire::PathAddress;
+use telemesh_wire::{Circuit, PathAddress};
 
 use crate::counters::DropReason;
 use crate::rate::{Rate, TokenBucket};
@@ -80,18 +80,21 @@ impl Strangers {
     }
 }
 
-/// What counts as one sender: an IPv4 address, an IPv6 /64, or who asks through a router.
+/// What counts as one sender: an IPv4 address, an IPv6 /64, or who asks through a router, of whom nothing but the circuit is
+/// known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     V4([u8; 4]),
     V6([u8; 8]),
-    Peer(Hashname),
+    Router(Hashname),
+    Circuit(Circuit),
 }
 
 impl Source {
     fn of(address: &PathAddress) -> Self {
         let ip = match address {
-            PathAddress::Peer(asker) => return Self::Peer(*asker),
+            PathAddress::Peer(router) => return Self::Router(*router),
+            PathAddress::Circuit(circuit) => return Self::Circuit(*circuit),
             PathAddress::Udp(address) | PathAddress::Quic(address) => address.ip(),
             // A kind that a later version of the wire crate adds shares one budget until it gets one here.
             _ => return Self::V4([0; 4]),

@@ -98,12 +98,15 @@ pub(crate) fn open(packet: &Cookie<'_>, public_key: &[u8], mac1: &[u8; MAC_SIZE]
     cookie.first_chunk().copied()
 }
 
-/// Which address is meant, in a form that differs for any two of them: kind, then address and port or hashname.
+/// Which address is meant, in a form that differs for any two of them: kind, then address and port, or router and circuit.
 fn address_bytes(address: &PathAddress) -> Vec<u8> {
     let mut bytes = address.kind().as_bytes().to_vec();
     bytes.push(0);
-    if let PathAddress::Peer(hashname) = address {
-        bytes.extend_from_slice(hashname.as_bytes());
+    if let Some(router) = address.router() {
+        bytes.extend_from_slice(router.as_bytes());
+    }
+    if let PathAddress::Circuit(circuit) = address {
+        bytes.extend_from_slice(&circuit.id.to_bytes());
     }
     if let Some(socket) = address.socket_address() {
         match socket.ip().to_canonical() {

@@ -29,8 +29,6 @@ drop_reasons! {
     Reserved => "reserved bytes are not zero",
     /// The packet type is unknown, or not one for whom it was given to.
     UnknownType => "unknown packet type",
-    /// A circuit packet, which this version does not handle.
-    Unsupported => "packet type not supported",
     /// The cipher set is none of ours.
     CipherSet => "cipher set is none of ours",
     /// mac1 is wrong: the sender does not know our public key, or not what the handshake is about.
@@ -81,7 +79,6 @@ impl From<PacketError> for DropReason {
             PacketError::Size => Self::Size,
             PacketError::Reserved => Self::Reserved,
             PacketError::UnknownType => Self::UnknownType,
-            PacketError::Unsupported => Self::Unsupported,
         }
     }
 }

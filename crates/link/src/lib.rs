@@ -32,14 +32,14 @@
 //!
 //! # What is not here
 //!
-//! Circuits (packet type 5) are dropped and counted. Who is trusted, where records are stored and which candidates exist
-//! is the caller's; reliable streams are the engine's.
+//! Who is trusted, where records are stored and which candidates exist is the caller's; so is where a router is, whose circuits
+//! are paths here. Reliable streams are the engine's.
 //!
 //! # In reading order
 //!
 //! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `tags`, `tag_table`,
 //! `admission`, `cookie`, `gate`, `invite` (admission) · `session`, `lineage`, `sessions`, `record`, `fragment` · `path`,
-//! `paths`, `budget` · `link` · `state`, `counters`, `timers`, `rate`, `random`.
+//! `paths`, `budget` · `link` · `bridge` · `state`, `counters`, `timers`, `rate`, `random`.
 //!
 //! # Features
 //!
@@ -50,6 +50,7 @@
 
 mod admission;
 mod aead;
+mod bridge;
 mod budget;
 mod cookie;
 mod counters;
@@ -80,6 +81,10 @@ mod timers;
 mod tests;
 
 pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS};
+pub use bridge::{
+    Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
+    MAX_CIRCUITS_PER_LINK,
+};
 pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget};
 pub use cookie::{COOKIE_SECRET_LIFE, COOKIES};
 pub use counters::{DropCounters, DropReason};
@@ -88,8 +93,9 @@ pub use identity::{Identity, NoUsableKey};
 pub use invite::{INVITE_PROOF_SIZE, check_invite, prove_invite};
 pub use link::{Batch, DEFAULT_MAX_DATAGRAM, Link, LinkConfig, LinkError, MessageError, Peer, Received};
 pub use packet::{
-    COOKIE_SIZE, DATA_HEADER_SIZE, DATA_MAX_SIZE, DATA_MIN_SIZE, DATA_OVERHEAD, GENERATION_BITS,
-    HANDSHAKE_SIZE, MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, classify, receiver_index, slot_of,
+    CIRCUIT_HEADER_SIZE, COOKIE_SIZE, DATA_HEADER_SIZE, DATA_MAX_SIZE, DATA_MIN_SIZE, DATA_OVERHEAD,
+    GENERATION_BITS, HANDSHAKE_SIZE, MAX_SLOTS, PacketError, PacketKind, TAG_SIZE, circuit_id, classify,
+    receiver_index, set_circuit_id, slot_of,
 };
 pub use path::{PathOrigin, PathState, PathStatus};
 pub use rate::Rate;

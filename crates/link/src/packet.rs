@@ -42,10 +42,19 @@
 //! | 16 | n | ciphertext |
 //! | 16 + n | 16 | tag |
 //!
+//! Circuit (type 5), 44 to 65,507 bytes: what goes through a router, which reads no more than this header:
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | `05 00 00 00` |
+//! | 4 | 8 | number of the circuit on this link |
+//! | 12 | n | a packet of type 1 to 4 |
+//!
 //! Inside a data packet, a first byte with bit 0x40 set and bit 0x80 clear means an engine packet, the whole of it.
 //! Otherwise the first byte is an [`Inner`] type, and no byte at all is a keepalive.
 
 use telemesh_hashname::CipherSetId;
+use telemesh_wire::CircuitId;
 
 /// Size of an initiation and of a response in bytes.
 ///
@@ -64,6 +73,9 @@ pub const DATA_OVERHEAD: usize = DATA_HEADER_SIZE + TAG_SIZE;
 pub const DATA_MIN_SIZE: usize = DATA_OVERHEAD;
 /// Largest data packet: what fits one UDP datagram over IPv4.
 pub const DATA_MAX_SIZE: usize = 65_507;
+
+/// Bytes in front of the packet inside a circuit packet.
+pub const CIRCUIT_HEADER_SIZE: usize = 12;
 
 /// Bytes of the Noise message in an initiation.
 pub(crate) const NOISE_1_SIZE: usize = MAC1_OFFSET - INITIATION_NOISE_OFFSET;
@@ -107,9 +119,6 @@ pub enum PacketError {
     /// The type byte is one that is not in use.
     #[error("unknown packet type")]
     UnknownType,
-    /// A type of the protocol that this version does not handle: circuit.
-    #[error("packet type not supported")]
-    Unsupported,
 }
 
 /// The type of a packet, as its first four bytes say.
@@ -124,6 +133,8 @@ pub enum PacketKind {
     Cookie,
     /// Type 4: goes to the link whose slot is in [`receiver_index`].
     Data,
+    /// Type 5: holds another packet, and goes to the other end of the circuit with this [`circuit_id`].
+    Circuit,
 }
 
 /// Tells the type of a packet and checks that its size is one that the type allows.
@@ -138,8 +149,8 @@ pub fn classify(packet: &[u8]) -> Result<PacketKind, PacketError> {
         [2, ..] => (PacketKind::Response, HANDSHAKE_SIZE..=HANDSHAKE_SIZE),
         [3, ..] => (PacketKind::Cookie, COOKIE_SIZE..=COOKIE_SIZE),
         [4, ..] => (PacketKind::Data, DATA_MIN_SIZE..=DATA_MAX_SIZE),
-        [5, _, _, _, ..] => return Err(PacketError::Unsupported),
-        [] | [1..=5, ..] => return Err(PacketError::Size),
+        [5, ..] => (PacketKind::Circuit, CIRCUIT_HEADER_SIZE + DATA_MIN_SIZE..=DATA_MAX_SIZE),
+        [] => return Err(PacketError::Size),
         _ => return Err(PacketError::UnknownType),
     };
     if sizes.contains(&packet.len()) { Ok(kind) } else { Err(PacketError::Size) }
@@ -151,7 +162,7 @@ pub fn classify(packet: &[u8]) -> Result<PacketKind, PacketError> {
 #[must_use]
 pub fn receiver_index(packet: &[u8]) -> Option<u32> {
     match classify(packet).ok()? {
-        PacketKind::Initiation => None,
+        PacketKind::Initiation | PacketKind::Circuit => None,
         PacketKind::Response => read_u32(packet, 9),
         PacketKind::Cookie | PacketKind::Data => read_u32(packet, 4),
     }
@@ -161,6 +172,28 @@ pub fn receiver_index(packet: &[u8]) -> Option<u32> {
 #[must_use]
 pub const fn slot_of(receiver_index: u32) -> u32 {
     receiver_index >> GENERATION_BITS
+}
+
+/// The number of the circuit that a circuit packet is for; `None` for every other packet.
+#[must_use]
+pub fn circuit_id(packet: &[u8]) -> Option<CircuitId> {
+    match classify(packet).ok()? {
+        PacketKind::Circuit => Some(CircuitId::from_bytes(*packet.get(4..)?.first_chunk()?)),
+        _ => None,
+    }
+}
+
+/// Makes a circuit packet one of another circuit. Does nothing to bytes that are no circuit packet.
+pub fn set_circuit_id(packet: &mut [u8], id: CircuitId) {
+    if let Some(place) = packet.get_mut(4..).and_then(<[u8]>::first_chunk_mut) {
+        *place = id.to_bytes();
+    }
+}
+
+/// What stands in front of a packet inside a circuit.
+pub(crate) fn circuit_header(id: CircuitId) -> [u8; CIRCUIT_HEADER_SIZE] {
+    let [a, b, c, d, e, f, g, h] = id.to_bytes();
+    [5, 0, 0, 0, a, b, c, d, e, f, g, h]
 }
 
 fn read_u32(bytes: &[u8], offset: usize) -> Option<u32> {

@@ -6,6 +6,7 @@ use telemesh_wire::PathAddress;
 
 use crate::timers::{
     DEAD_AFTER_PROBES, DEAD_PROBE_FIRST, DEAD_PROBE_MAX, SUSPECT_MAX, SUSPECT_MIN, SUSPECT_ROUND_TRIPS,
+    WIDTH_PROBES,
 };
 
 /// What is known of a path.
@@ -30,8 +31,43 @@ pub enum PathState {
 pub enum PathOrigin {
     /// The caller named it: handshakes go there.
     Given,
+    /// The peer has told it: it gets probes only.
+    Told,
     /// An authentic packet came from it: it gets probes only.
     Learned,
+}
+
+impl PathOrigin {
+    /// The higher, the more reason there is to keep the candidate.
+    pub(crate) fn rank(self) -> u8 {
+        match self {
+            Self::Learned => 0,
+            Self::Told => 1,
+            Self::Given => 2,
+        }
+    }
+}
+
+/// Whether the engine's smallest packets pass on a path as they are, or go in two halves.
+#[derive(Clone, Copy)]
+pub(crate) enum Width {
+    /// They pass.
+    Whole,
+    /// Nobody knows: a circuit adds to them, and may lead through a network that carries 1,280 bytes. Probes of their size ask.
+    Unknown {
+        /// Of the last probe.
+        token: Option<[u8; 8]>,
+        /// Probes so far.
+        asked: u8,
+        /// When the next one is due.
+        due: Option<Instant>,
+    },
+}
+
+impl Width {
+    fn of(address: &PathAddress) -> Self {
+        if address.is_direct() { Self::Whole } else { Self::Unknown { token: None, asked: 0, due: None } }
+    }
 }
 
 /// What a path looks like from outside.
@@ -84,6 +120,7 @@ pub(crate) struct Path {
     pub(crate) probe_due: Option<Instant>,
     /// Until then packets from it are no reason for another probe.
     pub(crate) rests_until: Option<Instant>,
+    pub(crate) width: Width,
 }
 
 impl Path {
@@ -103,6 +140,7 @@ impl Path {
             answers: 0,
             probe_due: None,
             rests_until: None,
+            width: Width::of(&address),
         }
     }
 
@@ -172,6 +210,9 @@ impl Path {
         self.answers = self.answers.saturating_add(1);
         self.probe_due = None;
         self.on_heard(now);
+        if let Width::Unknown { asked: 0, due, .. } = &mut self.width {
+            due.get_or_insert(now);
+        }
         let Some(rtt) = rtt else { return };
         // The usual smoothing of RFC 6298.
         self.srtt = Some(self.srtt.map_or(rtt, |srtt| (srtt * 7 + rtt) / 8));
@@ -184,6 +225,34 @@ impl Path {
         self.probe_due = None;
         self.rests_until = None;
         self.unanswered = 0;
+        self.width = Width::of(&self.address);
+    }
+
+    /// When the next probe for its width is due.
+    pub(crate) fn width_due(&self) -> Option<Instant> {
+        match self.width {
+            Width::Unknown { due, .. } if self.state == PathState::Proven => due,
+            _ => None,
+        }
+    }
+
+    /// A probe for its width goes out with this token.
+    pub(crate) fn probing_width(&mut self, now: Instant, token: [u8; 8]) {
+        let wait = self.suspect_after();
+        if let Width::Unknown { token: last, asked, due } = &mut self.width {
+            *last = Some(token);
+            *asked = asked.saturating_add(1);
+            *due = (*asked < WIDTH_PROBES).then(|| now + wait * (1 << *asked));
+        }
+    }
+
+    /// An answer with this token came in; whether it was the probe for its width.
+    pub(crate) fn answered_width(&mut self, answer: &[u8]) -> bool {
+        let answered = matches!(self.width, Width::Unknown { token: Some(token), .. } if token == *answer);
+        if answered {
+            self.width = Width::Whole;
+        }
+        answered
     }
 
     pub(crate) fn status(&self, in_use: bool) -> PathStatus {
@@ -204,9 +273,4 @@ impl Path {
 pub(crate) fn dead_wait(unanswered: u8) -> Duration {
     let doublings = u32::from(unanswered.saturating_sub(DEAD_AFTER_PROBES)).min(8);
     (DEAD_PROBE_FIRST * (1 << doublings)).min(DEAD_PROBE_MAX)
-}
-
-/// Whether packets on this path go straight to the peer.
-pub(crate) fn is_direct(address: &PathAddress) -> bool {
-    !matches!(address, PathAddress::Peer(_))
 }

@@ -4,14 +4,15 @@
 //! that merely claims to: authentic data from a new source makes a candidate and a probe, because an observer could race
 //! copies of our peer's packets from an address of its own.
 
-use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
+use telemesh_hashname::Hashname;
 use telemesh_wire::PathAddress;
 
-use crate::path::{Path, PathOrigin, PathState, PathStatus, dead_wait, is_direct};
+use crate::path::{Path, PathOrigin, PathState, PathStatus, Width, dead_wait};
 use crate::timers::{
-    BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, SWITCH_MARGIN, WARM_SPARES,
+    BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, SWITCH_MARGIN, WARM_CIRCUITS,
+    WARM_SPARES,
 };
 
 /// Data takes another path from now on.
@@ -43,13 +44,15 @@ pub(crate) struct Paths {
     heard: Option<Instant>,
     /// When the first packet was sent that asks for an answer and after which nothing was heard on any path.
     unheard_since: Option<Instant>,
+    /// Paths that were proven since somebody asked for them.
+    news: Vec<PathAddress>,
 }
 
 impl Paths {
     /// Adds a candidate; false when it is there already, or there are too many and none can go.
     pub(crate) fn add(&mut self, address: PathAddress, origin: PathOrigin) -> bool {
         if let Some(known) = self.find(&address) {
-            if origin == PathOrigin::Given {
+            if origin.rank() > known.origin.rank() {
                 known.origin = origin;
             }
             return false;
@@ -60,13 +63,12 @@ impl Paths {
             return true;
         }
         let evictable = self.list.iter_mut().enumerate().filter(|(index, old)| {
-            let worse = old.origin == PathOrigin::Learned || origin == PathOrigin::Given;
+            let worse = old.origin.rank() <= origin.rank();
             let idle = matches!(old.state, PathState::Candidate | PathState::Dead);
             Some(*index) != self.active && worse && idle
         });
-        // Learned ones before given ones, and of those the one that was silent longest.
-        let evicted =
-            evictable.min_by_key(|(_, old)| (Reverse(old.origin == PathOrigin::Learned), old.heard));
+        // Learned ones before told ones before given ones, and of those the one that was silent longest.
+        let evicted = evictable.min_by_key(|(_, old)| (old.origin.rank(), old.heard));
         let Some((_, old)) = evicted else { return false };
         *old = path;
         true
@@ -189,7 +191,7 @@ impl Paths {
     pub(crate) fn moved_to(&self, path: &Path) -> bool {
         let silent_since =
             |since| self.active().is_some_and(|old| old.heard.is_none_or(|heard| heard < since));
-        path.origin == PathOrigin::Learned && path.heard_since.is_some_and(silent_since)
+        path.origin != PathOrigin::Given && path.heard_since.is_some_and(silent_since)
     }
 
     /// An answer to a probe came in. Returns the path that is proven by it, its round trip, and the move that follows.
@@ -199,9 +201,15 @@ impl Paths {
         token: &[u8],
     ) -> Option<(PathAddress, Duration, Option<Change>)> {
         // The token says which path it is about: the peer received what went there, wherever it answers from.
-        let answered = |(index, path): (usize, &mut Path)| Some((index, path.answered(now, token)?));
-        let (index, rtt) = self.list.iter_mut().enumerate().find_map(answered)?;
+        let answered = |(index, path): (usize, &mut Path)| {
+            let before = path.state;
+            Some((index, before, path.answered(now, token)?))
+        };
+        let (index, before, rtt) = self.list.iter_mut().enumerate().find_map(answered)?;
         let address = self.list.get(index)?.address;
+        if before != PathState::Proven {
+            self.news.push(address);
+        }
         // The peer must have been heard there before it was asked, or every answer would look like a move.
         let asked = now.checked_sub(rtt);
         let moved = self.list.get(index).is_some_and(|path| path.heard_since <= asked && self.moved_to(path));
@@ -219,7 +227,11 @@ impl Paths {
         self.unheard_since = None;
         self.add(*address, PathOrigin::Learned);
         let index = self.position(address)?;
-        self.list.get_mut(index)?.proven(now, rtt);
+        let path = self.list.get_mut(index)?;
+        if path.state != PathState::Proven {
+            self.news.push(*address);
+        }
+        path.proven(now, rtt);
         self.consider(index, false)
     }
 
@@ -266,8 +278,9 @@ impl Paths {
         }
     }
 
-    /// The link is down: no path is in use, and none of the old answers counts.
+    /// The link is down: no path is in use, and none of the old answers counts. Circuits are asked for anew.
     pub(crate) fn down(&mut self) {
+        self.remove(|path| !path.address.is_direct());
         self.network_changed();
         for path in &mut self.list {
             path.state = PathState::Candidate;
@@ -281,6 +294,72 @@ impl Paths {
     /// Every path on which no probe is on its way.
     pub(crate) fn all_unprobed(&self, now: Instant) -> Vec<PathAddress> {
         self.list.iter().filter(|path| !path.is_probing(now)).map(|path| path.address).collect()
+    }
+
+    /// Removes paths; whether the one in use is among them.
+    fn remove(&mut self, which: impl Fn(&Path) -> bool) -> bool {
+        let active = self.active().map(|path| path.address);
+        self.list.retain(|path| !which(path));
+        self.active = active.and_then(|address| self.position(&address));
+        active.is_some() && self.active.is_none()
+    }
+
+    /// The router knows its circuits no more; whether the one in use was one of them.
+    pub(crate) fn drop_circuits(&mut self, router: &Hashname) -> bool {
+        self.remove(|path| path.address.router() == Some(router))
+    }
+
+    /// Circuits through a router that this end has asked for and that do not work make room for another. Whether one is left.
+    pub(crate) fn keep_circuit(&mut self, router: &Hashname) -> bool {
+        let ours = |path: &Path| matches!(path.address, PathAddress::Circuit(circuit) if circuit.router == *router && !circuit.id.is_routed());
+        let active = self.active().map(|path| path.address);
+        self.remove(|path| {
+            let failed = matches!(path.state, PathState::Suspect | PathState::Dead);
+            ours(path) && failed && Some(path.address) != active
+        });
+        self.list
+            .iter()
+            .any(|path| ours(path) && path.state != PathState::Dead && path.state != PathState::Suspect)
+    }
+
+    /// Candidates without a router in between that do not work get another chance.
+    pub(crate) fn retry_direct(&mut self) -> Vec<PathAddress> {
+        let failed = |path: &&mut Path| {
+            path.address.is_direct() && matches!(path.state, PathState::Candidate | PathState::Dead)
+        };
+        let again = self.list.iter_mut().filter(failed).map(|path| {
+            path.forget_probes();
+            path.state = PathState::Candidate;
+            path.address
+        });
+        again.collect()
+    }
+
+    /// Whether packets of the engine's smallest size may be too large for the path in use.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.active().is_some_and(|active| matches!(active.width, Width::Unknown { .. }))
+    }
+
+    /// Paths whose width has to be asked for now.
+    pub(crate) fn width_due(&self, now: Instant) -> Vec<PathAddress> {
+        let due = |path: &&Path| path.width_due().is_some_and(|at| at <= now);
+        self.list.iter().filter(due).map(|path| path.address).collect()
+    }
+
+    pub(crate) fn probing_width(&mut self, now: Instant, to: &PathAddress, token: [u8; 8]) {
+        if let Some(path) = self.find(to) {
+            path.probing_width(now, token);
+        }
+    }
+
+    /// Whether the answer is to a probe for the width of a path.
+    pub(crate) fn answered_width(&mut self, token: &[u8]) -> bool {
+        self.list.iter_mut().any(|path| path.answered_width(token))
+    }
+
+    /// A path that was proven since this was asked last.
+    pub(crate) fn take_news(&mut self) -> Option<PathAddress> {
+        self.news.pop()
     }
 
     /// Candidates that were never tried.
@@ -321,7 +400,7 @@ impl Paths {
     }
 
     /// Whether the path in use does not work, as far as is known.
-    fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.active().is_none_or(|active| active.state != PathState::Proven)
     }
 
@@ -334,8 +413,9 @@ impl Paths {
             .filter(|(index, path)| path.state == PathState::Proven && Some(*index) != self.active)
             .map(|(_, path)| path)
             .collect();
-        spares.sort_by_key(|path| (!is_direct(&path.address), path.rtt()));
-        spares.truncate(WARM_SPARES);
+        spares.sort_by_key(|path| (!path.address.is_direct(), path.rtt()));
+        let direct = spares.iter().filter(|path| path.address.is_direct()).count();
+        spares.truncate(WARM_SPARES.min(direct + WARM_CIRCUITS));
         self.active().into_iter().chain(spares)
     }
 
@@ -347,7 +427,8 @@ impl Paths {
         let keepalives = self.warm().filter(idle).filter_map(keepalive_at);
         let proven = |path: &&Path| path.state == PathState::Proven;
         let silence = self.active().filter(proven).and_then(silent_at);
-        probes.chain(keepalives).chain(silence).min()
+        let widths = self.list.iter().filter_map(Path::width_due);
+        probes.chain(keepalives).chain(silence).chain(widths).min()
     }
 }
 
@@ -388,7 +469,7 @@ fn is_preferred(new: &Path, old: &Path) -> bool {
     if old.state != PathState::Proven {
         return true;
     }
-    let (direct, was_direct) = (is_direct(&new.address), is_direct(&old.address));
+    let (direct, was_direct) = (new.address.is_direct(), old.address.is_direct());
     if direct != was_direct {
         return direct;
     }

@@ -98,6 +98,13 @@ pub enum Event {
         /// The path on which it went.
         path: PathAddress,
     },
+    /// A path has shown that it works, for the first time or again.
+    PathProven {
+        /// Which.
+        path: PathAddress,
+    },
+    /// Nobody answers on the paths that are known, or none is known: whoever can may ask a router. Repeated while it is so.
+    NeedsPath,
     /// Where the peer sees our packets come from: our address outside a NAT. Only when it is another than before.
     Observed {
         /// Our address as the peer sees it.

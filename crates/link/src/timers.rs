@@ -49,6 +49,11 @@ pub(crate) const DEAD_AFTER_PROBES: u8 = 2;
 pub(crate) const DEAD_PROBE_FIRST: Duration = Duration::from_millis(500);
 /// See [`DEAD_PROBE_FIRST`].
 pub(crate) const DEAD_PROBE_MAX: Duration = Duration::from_secs(5);
+/// Probes that ask whether a circuit carries the engine's packets whole, each after twice the wait of the one before. After
+/// that they go in halves until the network changes.
+pub(crate) const WIDTH_PROBES: u8 = 5;
+/// Circuits beside a path in use that are kept warm. They cost the router a place.
+pub(crate) const WARM_CIRCUITS: usize = 1;
 /// A probe for which the budget has no room is tried again after this.
 pub(crate) const BUDGET_WAIT: Duration = Duration::from_secs(1);
 /// Something is sent on a path in use at least this often. NATs are only required to remember a UDP mapping for two

@@ -7,16 +7,18 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
-use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry};
+use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry, Service};
 use telemesh_keys::KeySet;
-use telemesh_link::{Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
+use telemesh_link::{Bridge, BridgeConfig, Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
 use telemesh_transport::{Discovery, Transport};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::{self, SystemClock, WallClock};
-use crate::core::Core;
+use crate::core::{Core, Ways};
 use crate::deadlines::Deadlines;
 use crate::discovery::{self, Discoveries};
+use crate::endpoint::LocalEndpoint;
 use crate::invites::Now;
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
@@ -29,6 +31,8 @@ use crate::store::{MemoryStore, PeerStore};
 use crate::table::Table;
 use crate::traces::Traces;
 use crate::trust::Trust;
+use crate::wants::{self, Want, Wants};
+use crate::whereabouts::Whereabouts;
 
 /// Links of one endpoint unless configured otherwise.
 pub const MAX_LINKS: usize = 65_536;
@@ -51,6 +55,8 @@ pub struct MeshBuilder {
     public: bool,
     seed: Option<[u8; 32]>,
     traces: Traces,
+    services: Vec<Arc<dyn Service>>,
+    router: Option<BridgeConfig>,
 }
 
 /// Why an endpoint could not be created.
@@ -72,6 +78,9 @@ pub enum CreateError {
     /// More contacts are stored than there may be links, or one of them is broken.
     #[error("a stored contact cannot be used: {0}")]
     Contact(#[source] LinkError),
+    /// A service's channel has a handler already.
+    #[error("a service could not be installed: {0}")]
+    Service(#[source] HandleError),
     /// The machine gives no randomness.
     #[error("the operating system gives no randomness")]
     NoRandomness,
@@ -93,6 +102,8 @@ impl MeshBuilder {
             public: false,
             seed: None,
             traces: Traces::default(),
+            services: Vec::new(),
+            router: None,
         }
     }
 
@@ -107,6 +118,21 @@ impl MeshBuilder {
     #[must_use]
     pub fn discovery(mut self, discovery: impl Discovery) -> Self {
         self.discoveries.push(Arc::new(discovery));
+        self
+    }
+
+    /// Adds a service that carries needs of the endpoint to its peers, such as introductions through routers.
+    #[must_use]
+    pub fn service(mut self, service: impl Service) -> Self {
+        self.services.push(Arc::new(service));
+        self
+    }
+
+    /// Makes the endpoint a router: it joins endpoints by circuits if one of them has the grant `router`. A router is public by
+    /// choice, see [`public`](Self::public).
+    #[must_use]
+    pub fn router(mut self, config: BridgeConfig) -> Self {
+        self.router = Some(config);
         self
     }
 
@@ -210,6 +236,7 @@ impl MeshBuilder {
         let contacts: Vec<_> = stored.contacts.iter().map(|contact| contact.info().clone()).collect();
         let saver = Arc::new(Saver::new(self.store));
         let now = Now { monotonic: clock::now(), wall: self.clock.micros() };
+        let (wants, wanted) = Wants::new();
         let core = Arc::new(Core {
             identity: identity.clone(),
             incarnation,
@@ -222,6 +249,7 @@ impl MeshBuilder {
             traces: self.traces,
             survive_down: self.survive_down,
             deadlines: Arc::new(Deadlines::default()),
+            ways: Ways { whereabouts: Whereabouts::default(), wants, observed: Mutex::default() },
             outlets: RwLock::new(outlets),
             discoveries: Discoveries::new(self.discoveries),
             runtime,
@@ -230,7 +258,8 @@ impl MeshBuilder {
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let mut gate = Gate::new(identity, GateConfig::new(link_config.tags.clone()), seed, clock::now());
-        gate.set_public(self.public);
+        gate.set_public(self.public || self.router.is_some());
+        let bridge = self.router.map(|config| Bridge::new(config, rng.next_u64()));
         let shared = Arc::new(Shared {
             core,
             table: RwLock::new(Table::default()),
@@ -238,21 +267,28 @@ impl MeshBuilder {
             dropped: Dropped::default(),
             max_links: self.max_links,
             link_config,
+            services: self.services,
+            bridge: Mutex::new(bridge),
+            used_routers: Mutex::default(),
             rng: Mutex::new(rng),
         });
+        for service in &shared.services {
+            service.clone().install(LocalEndpoint::new(&shared)).map_err(CreateError::Service)?;
+        }
         for info in contacts {
             let addresses: Vec<_> = info.addresses().collect();
             shared.add_contact(&info, &addresses).map_err(CreateError::Contact)?;
         }
-        Ok(start(shared))
+        Ok(start(shared, wanted))
     }
 }
 
-fn start(shared: Arc<Shared>) -> Mesh {
+fn start(shared: Arc<Shared>, wanted: UnboundedReceiver<Want>) -> Mesh {
     let runtime = shared.core.runtime.clone();
     let mut tasks = vec![
         runtime.spawn(shared.core.deadlines.clone().run()).abort_handle(),
         runtime.spawn(shared.core.saver.clone().run()).abort_handle(),
+        runtime.spawn(wants::run(shared.clone(), wanted)).abort_handle(),
     ];
     for outlet in shared.core.outlets() {
         tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());

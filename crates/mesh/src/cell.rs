@@ -17,7 +17,7 @@ use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError,
 use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
 use telemesh_link::{Explain, Link, PeerRecord, Request};
-use telemesh_wire::{CloseReason, Frame, LinkInfo, PathAddress};
+use telemesh_wire::{Circuit, CloseReason, Frame, LinkInfo, PathAddress};
 use tokio::sync::{oneshot, watch};
 use tracing::Span;
 
@@ -47,6 +47,8 @@ pub(crate) struct LinkCell {
     /// Addresses at which the peer was reached, the last one first.
     reached: Mutex<Vec<PathAddress>>,
     pub(crate) traffic: TrafficCounters,
+    /// Circuits whose routers were asked to bring our keys to the peer, one for each router.
+    asked: Mutex<Vec<Circuit>>,
     /// What is logged about the link is logged in here.
     span: Span,
     inner: Mutex<Inner>,
@@ -85,6 +87,7 @@ impl LinkCell {
             guest: AtomicBool::new(entry == Entry::Guest),
             reached: Mutex::new(reached),
             traffic: TrafficCounters::default(),
+            asked: Mutex::default(),
             span: tracing::debug_span!("link", peer = %peer.short()),
             inner,
         })
@@ -187,7 +190,7 @@ impl LinkCell {
         if self.look(|inner| inner.is_due(now)) {
             self.guarded(|| {
                 let wall = self.core.clock.micros();
-                self.drive(|inner, now, _| inner.handle_timeout(now, wall));
+                self.drive(|inner, now, outcome| inner.handle_timeout(self, now, wall, outcome));
             });
         }
     }
@@ -239,6 +242,18 @@ impl LinkCell {
         reached.insert(0, address);
         reached.truncate(MAX_REMEMBERED_PATHS);
         self.core.saver.change(Change::Paths(self.peer, reached.clone()));
+    }
+
+    /// The circuit that this router was asked for already, or this one from now on: asking again must not make another.
+    pub(crate) fn asked_circuit(&self, new: Circuit) -> Circuit {
+        let mut asked = self.asked.lock();
+        match asked.iter().find(|circuit| circuit.router == new.router) {
+            Some(circuit) => *circuit,
+            None => {
+                asked.push(new);
+                new
+            }
+        }
     }
 
     /// Ends the link at both ends, and with it all channels, also those that wait for it to come back.
@@ -401,6 +416,16 @@ impl LinkCell {
             inner.datagrams.remove(channel);
             Err(error)
         })
+    }
+
+    /// Sends an open message that is the whole conversation.
+    pub(crate) fn notify(self: &Arc<Self>, open: Open) -> Result<(), OpenError> {
+        match self.send_frame(&Frame::Notice { open }) {
+            // Lost on the way out, as every message may be lost on its way.
+            Ok(()) | Err(DatagramError::Blocked) => Ok(()),
+            Err(DatagramError::TooLarge { size, max }) => Err(OpenError::TooLarge { size, max }),
+            Err(_) => Err(OpenError::Channel(ChannelError::LinkDown)),
+        }
     }
 
     /// Sends one frame of an unreliable channel now or not at all.

@@ -80,13 +80,15 @@ pub struct Contact {
     info: LinkInfo,
     name: Option<ContactName>,
     grants: Grants,
+    /// It is one of our routers.
+    router: bool,
 }
 
 impl Contact {
     /// A contact without a name that may link, and nothing else that needs a grant.
     #[must_use]
     pub fn new(info: LinkInfo) -> Self {
-        Self { info, name: None, grants: Grants::link() }
+        Self { info, name: None, grants: Grants::link(), router: false }
     }
 
     /// Gives it a name, or takes its name away.
@@ -101,6 +103,19 @@ impl Contact {
     pub fn with_grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// Makes it one of our routers: it is asked to introduce us to others, and others are told that it leads to us.
+    #[must_use]
+    pub fn with_router(mut self, router: bool) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Whether it is one of our routers.
+    #[must_use]
+    pub fn is_router(&self) -> bool {
+        self.router
     }
 
     /// Who it is.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use telemesh_channel::{LinkEventSource, Registry};
 use telemesh_hashname::Hashname;
 use telemesh_link::Identity;
 use telemesh_wire::PathAddress;
 use tokio::runtime::Handle;
 
+use crate::candidates::Observed;
 use crate::cell::LinkCell;
 use crate::clock::WallClock;
 use crate::deadlines::Deadlines;
@@ -19,6 +20,8 @@ use crate::outlet::{Outlet, Sent};
 use crate::saver::Saver;
 use crate::traces::Traces;
 use crate::trust::Trust;
+use crate::wants::Wants;
+use crate::whereabouts::Whereabouts;
 
 /// See the module's page.
 pub(crate) struct Core {
@@ -34,10 +37,20 @@ pub(crate) struct Core {
     /// How long channels wait for a link that went down.
     pub(crate) survive_down: Duration,
     pub(crate) deadlines: Arc<Deadlines>,
+    pub(crate) ways: Ways,
     /// Empty once the endpoint has stopped: then nothing keeps its sockets open.
     pub(crate) outlets: RwLock<Vec<Arc<Outlet>>>,
     pub(crate) discoveries: Discoveries,
     pub(crate) runtime: Handle,
+}
+
+/// What links share that lead beyond a single one.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    pub(crate) whereabouts: Whereabouts,
+    pub(crate) wants: Wants,
+    /// Our addresses as others see them.
+    pub(crate) observed: Mutex<Observed>,
 }
 
 impl Core {
@@ -59,18 +72,23 @@ impl Core {
         self.outlets.read().is_empty()
     }
 
-    fn with_outlet<T>(&self, to: &PathAddress, act: impl FnOnce(&Outlet) -> T) -> Option<T> {
-        self.outlets.read().iter().find(|outlet| outlet.transport.carries(to)).map(|outlet| act(outlet))
+    /// Packets of a circuit go to its router.
+    fn with_outlet<T>(&self, to: &PathAddress, act: impl FnOnce(&Outlet, PathAddress) -> T) -> Option<T> {
+        let to = match to {
+            PathAddress::Circuit(circuit) => self.ways.whereabouts.of(&circuit.router)?,
+            _ => *to,
+        };
+        self.outlets.read().iter().find(|outlet| outlet.transport.carries(&to)).map(|outlet| act(outlet, to))
     }
 
     /// Sends a batch of equally long packets.
     pub(crate) fn send(&self, to: PathAddress, segment: usize, contents: &[u8]) -> Sent {
-        self.with_outlet(&to, |outlet| outlet.send(to, segment, contents)).unwrap_or(Sent::Refused)
+        self.with_outlet(&to, |outlet, to| outlet.send(to, segment, contents)).unwrap_or(Sent::Refused)
     }
 
     /// Calls the link's `handle_writable` once the transport for `to` takes packets again.
     pub(crate) fn wait(&self, to: PathAddress, cell: &Arc<LinkCell>) {
-        self.with_outlet(&to, |outlet| outlet.wait(cell));
+        self.with_outlet(&to, |outlet, _| outlet.wait(cell));
     }
 
     /// How many packets one batch may have.

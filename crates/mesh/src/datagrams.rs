@@ -169,6 +169,7 @@ impl DatagramTable {
                     queue.end(refusal.map(ChannelError::Refused), outcome);
                 }
             }
+            Frame::Notice { open } => outcome.notices.push(open),
             _ => {}
         }
         None

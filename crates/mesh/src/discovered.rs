@@ -62,6 +62,8 @@ pub enum Via {
     Request,
     /// It was announced on the local network. It may be a contact.
     Network,
+    /// It knows our hashname, and a router has brought its keys.
+    Introduction,
 }
 
 impl Discovered {
@@ -77,7 +79,7 @@ impl Via {
     /// How many that were noticed in this way are held.
     const fn limit(self) -> usize {
         match self {
-            Self::Request => MAX_HELD_STRANGERS,
+            Self::Request | Self::Introduction => MAX_HELD_STRANGERS,
             Self::Network => MAX_HEARD,
         }
     }

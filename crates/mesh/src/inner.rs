@@ -7,11 +7,12 @@ use bytes::{Buf, BytesMut};
 use telemesh_channel::{ChannelError, LinkEvent};
 use telemesh_engine::{Seed, StreamId};
 use telemesh_hashname::Hashname;
-use telemesh_link::{About, Event, Link, PingId, Received, State};
+use telemesh_link::{About, Event, Link, PathState, PathStatus, PingId, Received, State};
 use telemesh_wire::{Frame, PathAddress};
 use tokio::sync::oneshot;
 
 use crate::cell::LinkCell;
+use crate::comparison::Comparison;
 use crate::core::Core;
 use crate::datagrams::DatagramTable;
 use crate::deadlines::Entries;
@@ -20,6 +21,7 @@ use crate::outcome::Outcome;
 use crate::sending::Sending;
 use crate::state::{channel_error, may_come_back};
 use crate::streams::Streams;
+use crate::wants::Want;
 
 /// How late an engine may acknowledge (RFC 9000 section 18.2, the default of `max_ack_delay`).
 const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
@@ -43,13 +45,21 @@ pub(crate) struct Inner {
     epoch: u64,
     /// Why the last engine ended.
     ended: ChannelError,
+    pub(crate) times: Times,
+    pub(crate) sending: Sending,
+    pings: Vec<(PingId, oneshot::Sender<Pong>)>,
+    peer: Hashname,
+}
+
+/// When there is something to do that neither link nor engine knows of.
+#[derive(Default)]
+pub(crate) struct Times {
     /// When the deadline task will look at this link.
     scheduled: Entries,
     /// When the channels end unless the link comes back.
     expires: Option<Instant>,
-    pub(crate) sending: Sending,
-    pings: Vec<(PingId, oneshot::Sender<Pong>)>,
-    peer: Hashname,
+    /// When the two ends tell each other again where they are.
+    pub(crate) comparison: Comparison,
 }
 
 /// The answer to a ping.
@@ -75,8 +85,7 @@ impl Inner {
             numbers: Numbers::default(),
             epoch: 0,
             ended: ChannelError::LinkDown,
-            scheduled: Entries::default(),
-            expires: None,
+            times: Times::default(),
             sending: Sending::default(),
             pings: Vec::new(),
             peer,
@@ -97,7 +106,7 @@ impl Inner {
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.scheduled.is_due(now)
+        self.times.scheduled.is_due(now)
     }
 
     pub(crate) fn engine_stats(&self) -> Option<telemesh_engine::Stats> {
@@ -245,8 +254,14 @@ impl Inner {
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant, wall: u64) {
-        self.scheduled.take_due(now);
+    pub(crate) fn handle_timeout(
+        &mut self,
+        cell: &Arc<LinkCell>,
+        now: Instant,
+        wall: u64,
+        outcome: &mut Outcome,
+    ) {
+        self.times.scheduled.take_due(now);
         self.link.handle_timeout(now, wall);
         if self.sending.is_stuck(now) {
             self.link.suspect(now);
@@ -255,6 +270,9 @@ impl Inner {
             && let Some(streams) = &mut self.streams
         {
             streams.handle_timeout(now);
+        }
+        if self.times.comparison.is_due(now) && self.is_up() {
+            outcome.wants.push(Want::Comparison { cell: Arc::downgrade(cell), ask: true });
         }
     }
 
@@ -285,17 +303,18 @@ impl Inner {
             self.link.send_engine_gone(number);
         }
         if !self.stopped {
-            self.transmit(cell, now);
+            self.transmit(cell, now, outcome);
         }
         self.schedule(cell, now, outcome);
     }
 
     fn link_events(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
+        let mut moved = false;
         while let Some(event) = self.link.poll_event() {
             match event {
                 Event::Up(about) => {
                     self.about = Some(about);
-                    self.expires = None;
+                    self.times.expires = None;
                     // With or without its credential: it has shown who it is, and that it hears us.
                     outcome.confirmed |= cell.is_provisional();
                     outcome.path = self.link.path().map(|path| path.address);
@@ -306,9 +325,16 @@ impl Inner {
                     cell.publish(State::Up);
                     tracing::debug!(path = ?self.link.path().map(|path| path.address), "up");
                     cell.core.events.emit(&LinkEvent::Up { peer: self.peer });
+                    outcome.wants.push(Want::Up(self.peer));
+                    outcome.wants.push(Want::Comparison { cell: Arc::downgrade(cell), ask: false });
+                    moved = true;
                 }
-                Event::Down(reason) => self.went_down(cell, reason, now, outcome),
+                Event::Down(reason) => {
+                    self.went_down(cell, reason, now, outcome);
+                    moved = true;
+                }
                 Event::PeerRestarted => {
+                    outcome.wants.push(Want::Restarted(self.peer));
                     self.end_channels(&ChannelError::PeerRestarted, now, outcome);
                     self.numbers = Numbers::default();
                 }
@@ -316,7 +342,12 @@ impl Inner {
                     tracing::debug!(%path, "data takes another path");
                     outcome.path = Some(path);
                     self.path_changed(path, similar, now);
+                    self.times.comparison.path_changed(now, &path);
+                    moved = true;
                 }
+                Event::PathProven { .. } => moved = true,
+                Event::NeedsPath => outcome.wants.push(Want::Path(Arc::downgrade(cell))),
+                Event::Observed { address, path } => outcome.observed = Some((address, path)),
                 Event::Persist(_) => outcome.persist = !self.stopped,
                 Event::Confirmed { .. } => outcome.confirmed |= cell.is_provisional(),
                 Event::EngineGone { number } => {
@@ -334,6 +365,20 @@ impl Inner {
                 _ => {}
             }
         }
+        if moved {
+            self.tell_whereabouts(cell);
+        }
+    }
+
+    /// Where the peer is now, for circuits.
+    fn tell_whereabouts(&self, cell: &Arc<LinkCell>) {
+        let proven = |path: &PathStatus| path.state == PathState::Proven && path.address.is_direct();
+        let mut here = Vec::new();
+        if self.is_up() {
+            here.extend(self.link.paths().filter(proven).map(|path| path.address));
+        }
+        let in_use = self.link.path().map(|path| path.address).filter(|_| self.is_up());
+        cell.core.ways.whereabouts.update(self.peer, in_use, here);
     }
 
     fn went_down(
@@ -352,7 +397,7 @@ impl Inner {
             self.end_channels(&error, now, outcome);
         } else if was_up {
             // Beyond what the clock can say they wait for ever.
-            self.expires = now.checked_add(cell.core.survive_down);
+            self.times.expires = now.checked_add(cell.core.survive_down);
         }
         cell.publish(self.link.state());
         if was_up {
@@ -361,7 +406,7 @@ impl Inner {
     }
 
     pub(crate) fn end_channels(&mut self, reason: &ChannelError, now: Instant, outcome: &mut Outcome) {
-        self.expires = None;
+        self.times.expires = None;
         self.end_streams(reason, now, outcome);
         self.datagrams.fail(reason, outcome);
     }
@@ -380,7 +425,7 @@ impl Inner {
     }
 
     fn schedule(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
-        if self.expires.is_some_and(|at| at <= now) {
+        if self.times.expires.is_some_and(|at| at <= now) {
             self.end_channels(&ChannelError::LinkDown, now, outcome);
         }
         let (mut engine, mut numbers) = (None, None);
@@ -391,10 +436,18 @@ impl Inner {
         if self.stopped {
             return;
         }
-        let times = [self.link.poll_timeout(), engine, numbers, self.expires, self.sending.poll_timeout()];
+        let comparison = self.times.comparison.poll_timeout().filter(|_| self.is_up());
+        let times = [
+            self.link.poll_timeout(),
+            engine,
+            numbers,
+            self.times.expires,
+            self.sending.poll_timeout(),
+            comparison,
+        ];
         let next = times.into_iter().flatten().min();
         if let Some(next) = next
-            && self.scheduled.needs(next)
+            && self.times.scheduled.needs(next)
         {
             cell.core.deadlines.add(next, Arc::downgrade(cell));
         }

@@ -30,14 +30,18 @@
 //! channels, see [`MeshBuilder`].
 
 mod builder;
+mod candidates;
 mod cell;
 mod clock;
+mod comparison;
 mod contact;
 mod core;
 mod datagrams;
 mod deadlines;
 mod discovered;
 mod discovery;
+mod endpoint;
+mod forwarding;
 mod grant;
 mod inner;
 mod invites;
@@ -50,6 +54,7 @@ mod outlet;
 mod policy;
 mod raw_stream;
 mod receive;
+mod routing;
 mod saver;
 mod sending;
 mod shared;
@@ -61,6 +66,8 @@ mod traces;
 mod trust;
 mod trusting;
 mod unanswered;
+mod wants;
+mod whereabouts;
 
 pub use builder::{CreateError, MAX_LINKS, MeshBuilder, SURVIVE_DOWN};
 pub use clock::{SystemClock, WallClock};
@@ -82,7 +89,9 @@ pub use trust::NameTaken;
 pub use trusting::ContactError;
 
 pub use telemesh_engine::Stats as EngineStats;
-pub use telemesh_link::{DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State};
+pub use telemesh_link::{
+    BridgeConfig, BridgeStats, DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State,
+};
 pub use telemesh_wire::{LinkInfo, LinkTarget, LinkUri, PathAddress};
 
 /// The README's program is compiled and run with the other documentation tests.

@@ -23,6 +23,7 @@ use crate::metrics::Traffic;
 use crate::raw_stream::MeshStream;
 use crate::state::{LinkError, LinkState, may_come_back};
 use crate::streams::Ticket;
+use crate::wants::Want;
 
 /// How long [`Link::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -159,6 +160,26 @@ impl Link {
         tokio::time::timeout(limit, wait).await.unwrap_or(false)
     }
 
+    /// Makes the peer one of our routers, or none any more; kept across restarts. A router is asked to introduce us to whom we have
+    /// no path to, and others are told that it leads to us. It has to be one by its own choice, and to grant us that. Whether
+    /// the peer is a contact, without which nothing changes.
+    pub fn router(&self, router: bool) -> bool {
+        let known = self.cell.core.trust.set_router(&self.cell.peer, router);
+        if known && router {
+            self.connect();
+            self.cell.core.ways.wants.state(Want::Up(self.cell.peer));
+        } else if known {
+            self.cell.core.ways.wants.state(Want::Restarted(self.cell.peer));
+        }
+        known
+    }
+
+    /// Whether the peer is one of our routers.
+    #[must_use]
+    pub fn is_router(&self) -> bool {
+        self.cell.core.trust.is_router(&self.cell.peer)
+    }
+
     /// Ends the link: channels fail at both ends, and nobody dials until [`Link::connect`]. The peer stays a contact.
     pub fn close(&self) {
         self.cell.close(CloseReason::Closed);
@@ -211,6 +232,11 @@ impl Opener for Link {
         let (number, queue) = self.cell.open_datagrams(open)?;
         let raw = MeshDatagrams { cell: self.cell.clone(), number, queue };
         Ok(Datagrams::new(self.cell.peer, channel_type, Arc::new(raw)))
+    }
+
+    fn notify(&self, open: Open) -> Result<(), OpenError> {
+        Self::check(&open, ChannelKind::Unreliable)?;
+        self.cell.notify(open)
     }
 }
 

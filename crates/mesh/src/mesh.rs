@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener, WeakNetwork};
 use telemesh_hashname::Hashname;
-use telemesh_link::{State, prove_invite};
+use telemesh_link::{Bridge, BridgeStats, State, prove_invite};
 use telemesh_wire::{CloseReason, Credential, LinkInfo, LinkTarget, LinkUri, PathAddress};
 use tokio::task::AbortHandle;
 
@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 use crate::state::LinkError;
+use crate::wants::Want;
 
 /// How long [`Mesh::link`] waits for the link to come up.
 pub const LINK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -153,7 +154,7 @@ impl Mesh {
     pub async fn link(&self, to: impl IntoTarget) -> Result<Link, LinkError> {
         let link = self.add_contact(to)?;
         link.connect();
-        if matches!(link.cell.look(|inner| inner.link.state()), State::Unresolved(_)) {
+        if !self.knows_way_to(&link.hashname()) {
             return Err(LinkError::NoIntroducer(link.hashname()));
         }
         link.up(LINK_TIMEOUT).await?;
@@ -197,6 +198,14 @@ impl Mesh {
         Ok(Link { cell })
     }
 
+    /// Whether a link could come up: its peer's keys and an address are known, or there is a router that may introduce us.
+    #[must_use]
+    pub fn knows_way_to(&self, peer: &Hashname) -> bool {
+        let unresolved =
+            |link: &Link| matches!(link.cell.look(|inner| inner.link.state()), State::Unresolved(_));
+        self.find(peer).is_some_and(|link| !unresolved(&link) || self.shared().has_router_for(peer))
+    }
+
     /// The link with a contact, up or not.
     #[must_use]
     pub fn find(&self, peer: &Hashname) -> Option<Link> {
@@ -215,6 +224,12 @@ impl Mesh {
         self.shared().metrics()
     }
 
+    /// What this endpoint has forwarded as a router; `None` if it is none.
+    #[must_use]
+    pub fn routing(&self) -> Option<BridgeStats> {
+        self.shared().bridge.lock().as_ref().map(Bridge::stats)
+    }
+
     /// The local network has changed: sockets are opened anew, and every link proves its paths.
     ///
     /// # Errors
@@ -223,8 +238,12 @@ impl Mesh {
         // One transport without a socket must not keep the others from moving on.
         let rebound: Vec<_> =
             self.shared().core.outlets().iter().map(|outlet| outlet.transport.rebind()).collect();
+        self.shared().core.ways.observed.lock().clear();
         for cell in self.shared().links() {
-            cell.drive(|inner, now, _| inner.network_changed(now));
+            cell.drive(|inner, now, outcome| {
+                inner.network_changed(now);
+                outcome.wants.push(Want::Comparison { cell: Arc::downgrade(&cell), ask: true });
+            });
         }
         rebound.into_iter().collect()
     }

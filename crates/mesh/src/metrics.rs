@@ -12,6 +12,7 @@ pub(crate) struct Dropped {
     no_link: AtomicU64,
     not_trusted: AtomicU64,
     no_room: AtomicU64,
+    blocked: AtomicU64,
 }
 
 impl Dropped {
@@ -31,12 +32,17 @@ impl Dropped {
         self.no_room.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn blocked(&self, packets: u64) {
+        self.blocked.fetch_add(packets, Ordering::Relaxed);
+    }
+
     pub(crate) fn add_to(&self, dropped: &mut BTreeMap<String, u64>) {
         for (reason, count) in [
             ("not a packet", &self.not_a_packet),
             ("no link", &self.no_link),
             ("not trusted", &self.not_trusted),
             ("no room for a link", &self.no_room),
+            ("no room to forward", &self.blocked),
         ] {
             *dropped.entry(reason.to_owned()).or_default() += count.load(Ordering::Relaxed);
         }

@@ -24,7 +24,8 @@ const BUFFERS: usize = 8;
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Packets of one batch that go to the same link, handed over under one lock.
-struct Run {
+#[derive(Default)]
+pub(crate) struct Run {
     cell: Option<Arc<LinkCell>>,
     packets: Vec<(PathAddress, BytesMut)>,
 }
@@ -32,7 +33,7 @@ struct Run {
 /// Receives until it is dropped.
 pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
     let mut batch = ReceiveBatch::new(BUFFERS);
-    let mut run = Run { cell: None, packets: Vec::new() };
+    let mut run = Run::default();
     loop {
         if let Err(error) = poll_fn(|cx| transport.poll_receive(cx, &mut batch)).await {
             tracing::warn!(%error, "receiving failed");
@@ -40,10 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
             continue;
         }
         for received in batch.drain() {
-            let source = received.source;
-            for packet in received.into_datagrams() {
-                shared.dispatch(source, packet, &mut run);
-            }
+            shared.take_run(received, &mut run);
         }
         run.finish();
         // Let those read who were woken before more is received: what they read is still in the processor's cache.
@@ -60,7 +58,7 @@ impl Run {
         self.packets.push((source, packet));
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if let Some(cell) = self.cell.take() {
             cell.receive(&mut self.packets);
         }
@@ -69,7 +67,7 @@ impl Run {
 
 impl Shared {
     /// One packet to where it belongs. Whatever belongs nowhere is counted and forgotten.
-    fn dispatch(self: &Arc<Self>, source: PathAddress, mut packet: BytesMut, run: &mut Run) {
+    pub(crate) fn dispatch(self: &Arc<Self>, source: PathAddress, mut packet: BytesMut, run: &mut Run) {
         match classify(&packet) {
             Ok(PacketKind::Initiation) => {
                 // In the order of arrival: the link's packets before it may have ended the session that this one replaces.

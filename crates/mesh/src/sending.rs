@@ -6,15 +6,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use telemesh_channel::{ChannelError, DatagramError};
-use telemesh_link::{DATA_OVERHEAD, DEFAULT_MAX_DATAGRAM, MessageError};
+use telemesh_link::{CIRCUIT_HEADER_SIZE, DATA_OVERHEAD, DEFAULT_MAX_DATAGRAM, MessageError};
 use telemesh_transport::MAX_DATAGRAM;
 use telemesh_wire::limits::FRAME_HEADER_LENGTH;
-use telemesh_wire::{Frame, PathAddress};
+use telemesh_wire::{Circuit, Frame, PathAddress};
 
 use crate::cell::LinkCell;
 use crate::inner::Inner;
+use crate::outcome::Outcome;
 use crate::outlet::Sent;
+use crate::wants::Want;
 
 /// Packets of the link's own that wait for their transports. More are lost, and sent again if they matter.
 const MAX_OWN: usize = 16;
@@ -103,11 +106,17 @@ impl Sending {
 
 impl Inner {
     /// Sends everything that may be sent now.
-    pub(crate) fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant) {
+    pub(crate) fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
         with_batch(|plain, sealed| {
             loop {
                 sealed.clear();
                 let Some(to) = self.link.poll_transmit(now, sealed) else { break };
+                if let Some(circuit) = self.unknown_circuit(&to) {
+                    let packet = sealed.get(CIRCUIT_HEADER_SIZE..).unwrap_or_default();
+                    let packet = Bytes::copy_from_slice(packet);
+                    outcome.wants.push(Want::Introduction { peer: cell.peer, circuit, packet });
+                    continue;
+                }
                 if let Sent::Part(_) = cell.send(to, sealed.len(), sealed) {
                     self.sending.keep_own(cell, Run { to, segment: sealed.len(), contents: sealed.clone() });
                 }
@@ -116,6 +125,17 @@ impl Inner {
                 self.transmit_streams(cell, now, plain, sealed);
             }
         });
+    }
+
+    /// The circuit, if it was asked for here and nothing has come through it yet: then its router may not know it, and each
+    /// packet asks again.
+    fn unknown_circuit(&self, to: &PathAddress) -> Option<Circuit> {
+        match to {
+            PathAddress::Circuit(circuit) if !circuit.id.is_routed() && !self.link.is_heard_on(to) => {
+                Some(*circuit)
+            }
+            _ => None,
+        }
     }
 
     fn transmit_streams(
@@ -129,7 +149,10 @@ impl Inner {
             plain.clear();
             sealed.clear();
             let packet = usize::from(streams.engine.packet_size()) + DATA_OVERHEAD;
-            let segments = cell.core.max_segments().min(MAX_DATAGRAM / packet);
+            let mut segments = cell.core.max_segments().min(MAX_DATAGRAM / (packet + CIRCUIT_HEADER_SIZE));
+            if self.link.is_narrow() {
+                segments = 1;
+            }
             let segment = streams.engine.poll_transmit(now, segments, plain);
             self.learn_datagram(packet);
             let Some(segment) = segment else { return };
@@ -157,6 +180,7 @@ impl Inner {
     /// The local network has changed.
     pub(crate) fn network_changed(&mut self, now: Instant) {
         self.link.network_changed(now);
+        self.times.comparison.restart(now);
         self.doubt_datagram();
     }
 

@@ -1,12 +1,15 @@
 //! The endpoint behind its handles: core, table of links, gate.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use rand::Rng;
 use rand::rngs::StdRng;
+use telemesh_channel::Service;
 use telemesh_hashname::{Hashname, PublicKeys};
-use telemesh_link::{DownReason, Gate, Link, LinkConfig, Peer};
+use telemesh_link::{Bridge, DownReason, Gate, Link, LinkConfig, Peer};
 use telemesh_wire::{CloseReason, LinkInfo, PathAddress};
 
 use crate::cell::{Entry, LinkCell};
@@ -16,9 +19,9 @@ use crate::metrics::{Dropped, Metrics};
 use crate::state::LinkError;
 use crate::store::Remembered;
 use crate::table::Table;
+use crate::wants::Want;
 
 /// See the module's page.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) table: RwLock<Table>,
@@ -27,6 +30,11 @@ pub(crate) struct Shared {
     pub(crate) max_links: usize,
     pub(crate) link_config: LinkConfig,
     pub(crate) rng: Mutex<StdRng>,
+    pub(crate) services: Vec<Arc<dyn Service>>,
+    /// Circuits, if this endpoint is a router.
+    pub(crate) bridge: Mutex<Option<Bridge>>,
+    /// Routers through which circuits may lead.
+    pub(crate) used_routers: Mutex<HashSet<Hashname>>,
 }
 
 impl Shared {
@@ -107,6 +115,7 @@ impl Shared {
     pub(crate) fn remove_link(&self, peer: &Hashname) -> bool {
         let removed = self.table.write().remove(peer);
         if let Some(cell) = &removed {
+            self.leave_routing(peer);
             cell.forget();
         }
         removed.is_some()
@@ -127,8 +136,17 @@ impl Shared {
         if table.find(&cell.peer).is_some_and(|found| Arc::ptr_eq(found, cell)) {
             table.remove(&cell.peer);
             drop(table);
+            self.leave_routing(&cell.peer);
             cell.forget();
         }
+    }
+
+    /// The link is one no more, so it is no end of circuits, and no router.
+    fn leave_routing(&self, peer: &Hashname) {
+        if let Some(bridge) = self.bridge.lock().as_mut() {
+            bridge.forget(peer);
+        }
+        self.core.ways.wants.state(Want::Restarted(*peer));
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<LinkCell>> {
@@ -149,5 +167,11 @@ impl Shared {
             cell.look(|inner| metrics.add_dropped(inner.link.dropped()));
         }
         metrics
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("core", &self.core).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, RwLock};
 use telemesh_hashname::Hashname;
 use telemesh_link::Claim as Shown;
-use telemesh_wire::{InviteSecret, LinkInfo};
+use telemesh_wire::{Credential, InviteSecret, LinkInfo, PathAddress};
 
 use crate::contact::{Contact, ContactName};
 use crate::discovered::{Discover, Discovered, Strangers, Via};
@@ -26,6 +26,8 @@ pub(crate) struct Trust {
     policy: Arc<dyn Policy>,
     discover: Mutex<Discovering>,
     pub(crate) strangers: Arc<Strangers>,
+    /// Contacts that are our routers.
+    routers: RwLock<Vec<Hashname>>,
     saver: Arc<Saver>,
 }
 
@@ -49,8 +51,11 @@ enum Discovering {
 
 impl Trust {
     pub(crate) fn new(stored: Stored, policy: Arc<dyn Policy>, saver: Arc<Saver>, now: Now) -> Self {
+        let routers =
+            stored.contacts.iter().filter(|contact| contact.is_router()).map(Contact::hashname).collect();
         let contacts = stored.contacts.into_iter().map(|contact| (contact.hashname(), contact)).collect();
         Self {
+            routers: RwLock::new(routers),
             contacts: RwLock::new(contacts),
             invites: Mutex::new(Invites::restore(stored.invites, now)),
             policy,
@@ -102,6 +107,8 @@ impl Trust {
         let known = contacts.get(&contact.hashname());
         if let Some(known) = known {
             contact.learn_older(known.info());
+            let router = known.is_router() || contact.is_router();
+            contact = contact.with_router(router);
         }
         if known != Some(&contact) {
             self.insert(&mut contacts, contact);
@@ -128,12 +135,14 @@ impl Trust {
         let removed = contacts.remove(peer).is_some();
         if removed {
             self.saver.change(Change::Forgotten(*peer));
+            self.routers.write().retain(|router| router != peer);
         }
         removed
     }
 
     fn insert(&self, contacts: &mut HashMap<Hashname, Contact>, contact: Contact) {
         self.strangers.release(&contact.hashname());
+        self.list_router(&contact);
         self.saver.change(Change::Contact(contact.clone()));
         contacts.insert(contact.hashname(), contact);
     }
@@ -150,6 +159,48 @@ impl Trust {
         let contacts = self.contacts.read();
         let grants = contacts.get(peer).into_iter().flat_map(|contact| contact.grants().of_kind(kind));
         grants.map(ToString::to_string).collect()
+    }
+
+    // Routers.
+
+    /// Contacts that are our routers, in the order in which they became that.
+    pub(crate) fn routers(&self) -> Vec<Hashname> {
+        self.routers.read().clone()
+    }
+
+    pub(crate) fn is_router(&self, peer: &Hashname) -> bool {
+        self.routers.read().contains(peer)
+    }
+
+    /// Makes a contact one of our routers, or not; whether it is a contact.
+    pub(crate) fn set_router(&self, peer: &Hashname, router: bool) -> bool {
+        let mut contacts = self.contacts.write();
+        let Some(contact) = contacts.get(peer).cloned() else { return false };
+        if contact.is_router() != router {
+            self.insert(&mut contacts, contact.with_router(router));
+        }
+        true
+    }
+
+    fn list_router(&self, contact: &Contact) {
+        let mut routers = self.routers.write();
+        let listed = routers.contains(&contact.hashname());
+        if contact.is_router() && !listed {
+            routers.push(contact.hashname());
+        } else if !contact.is_router() && listed {
+            routers.retain(|router| *router != contact.hashname());
+        }
+    }
+
+    /// A contact has told which routers lead to it.
+    pub(crate) fn told_routers(&self, info: &LinkInfo) {
+        let mut told = LinkInfo::unresolved(info.hashname());
+        for hint in info.paths().iter().filter(|hint| hint.router().is_some()) {
+            told = told.clone().with_path(hint.clone()).unwrap_or(told);
+        }
+        if !told.paths().is_empty() && self.contact(&info.hashname()).is_some() {
+            self.add(&told);
+        }
     }
 
     // Invites.
@@ -256,6 +307,26 @@ impl Trust {
     fn bears_invite(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> bool {
         !shown.credential.is_none()
             && self.invites.lock().admits(issuer, &shown.hashname, &shown.credential, now)
+    }
+
+    /// What becomes of somebody whose keys a router has brought.
+    pub(crate) fn judge(&self, info: &LinkInfo, via: PathAddress, now: Instant) -> Verdict {
+        let standing = match self.contacts.read().get(&info.hashname()) {
+            Some(contact) if contact.grants().contains(Grant::LINK) => Standing::Contact,
+            Some(_) => Standing::Barred,
+            None => Standing::Stranger,
+        };
+        policy::decide(
+            &*self.policy,
+            &Claim {
+                hashname: info.hashname(),
+                keys: info.keys(),
+                credential: &Credential::none(),
+                via,
+                standing,
+                discovering: self.discovering(now) != Discover::Off,
+            },
+        )
     }
 
     pub(crate) fn discover(&self, discover: Discover, now: Instant) {

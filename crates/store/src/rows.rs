@@ -17,6 +17,8 @@ struct ContactRow {
     link: serde_json::Value,
     name: Option<String>,
     grants: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    router: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +39,7 @@ pub(crate) fn write_contact(contact: &Contact) -> io::Result<String> {
         link: serde_json::from_str(&contact.info().to_json())?,
         name: contact.name().map(ToString::to_string),
         grants: write_grants(contact.grants()),
+        router: contact.is_router(),
     };
     Ok(serde_json::to_string(&row)?)
 }
@@ -48,7 +51,8 @@ pub(crate) fn read_contact(hashname: &Hashname, text: &str) -> io::Result<Contac
         return Err(invalid(hashname, &"its keys are another endpoint's"));
     }
     let name = row.name.map(|name| name.parse()).transpose().map_err(|error| invalid(hashname, &error))?;
-    Ok(Contact::new(info).with_name(name).with_grants(read_grants(hashname, &row.grants)?))
+    let grants = read_grants(hashname, &row.grants)?;
+    Ok(Contact::new(info).with_name(name).with_grants(grants).with_router(row.router))
 }
 
 pub(crate) fn write_invite(invite: &StoredInvite) -> io::Result<Zeroizing<String>> {

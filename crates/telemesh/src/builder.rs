@@ -46,7 +46,12 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new(keys: KeySet) -> Self {
-        Self { mesh: Mesh::builder(keys), listen: Vec::new(), port: 0, transports: false, mdns: None }
+        // So that endpoints find each other through routers, and better paths than those.
+        let mesh = Mesh::builder(keys)
+            .service(telemesh_path::PathService::new())
+            .service(telemesh_peer::PeerService::new())
+            .service(telemesh_connect::ConnectService::new());
+        Self { mesh, listen: Vec::new(), port: 0, transports: false, mdns: None }
     }
 
     /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
@@ -120,6 +125,13 @@ impl Builder {
     #[must_use]
     pub fn public(mut self, public: bool) -> Self {
         self.mesh = self.mesh.public(public);
+        self
+    }
+
+    /// Makes the endpoint a router, see [`MeshBuilder::router`](telemesh_mesh::MeshBuilder::router).
+    #[must_use]
+    pub fn router(mut self, config: telemesh_mesh::BridgeConfig) -> Self {
+        self.mesh = self.mesh.router(config);
         self
     }
 

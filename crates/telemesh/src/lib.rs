@@ -78,11 +78,11 @@ pub use telemesh_keys::{KeyFileError, KeySet};
 pub use telemesh_mdns as mdns;
 pub use telemesh_mesh as mesh;
 pub use telemesh_mesh::{
-    AskAboutStrangers, Claim, Closed, Contact, ContactError, ContactName, ContactsOnly, Discover, Discovered,
-    DiscoveredEvents, DownReason, EngineStats, Explain, Grant, Grants, IntoTarget, Invite, LINK_TIMEOUT,
-    Link, LinkError, LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore, Mesh, Metrics, Missing,
-    OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy, Pong, Standing, State,
-    StoreError, TooManyInvites, Verdict, Via,
+    AskAboutStrangers, BridgeConfig, BridgeStats, Claim, Closed, Contact, ContactError, ContactName,
+    ContactsOnly, Discover, Discovered, DiscoveredEvents, DownReason, EngineStats, Explain, Grant, Grants,
+    IntoTarget, Invite, LINK_TIMEOUT, Link, LinkError, LinkInfo, LinkState, LinkTarget, LinkUri, MemoryStore,
+    Mesh, Metrics, Missing, OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy,
+    Pong, Standing, State, StoreError, TooManyInvites, Verdict, Via,
 };
 #[cfg(feature = "sock")]
 pub use telemesh_sock as sock;

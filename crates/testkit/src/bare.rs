@@ -150,9 +150,11 @@ impl Bare {
         }
     }
 
-    /// The frames of unreliable channels that have come in.
+    /// The frames of unreliable channels that have come in, but for notices: services send those by themselves.
     pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.messages)
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.retain(|frame| !matches!(Frame::decode(frame), Ok(Frame::Notice { .. })));
+        messages
     }
 
     /// Engine packets that have come in and were of another engine than this endpoint's.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use telemesh_connect::ConnectService;
 use telemesh_hashname::Hashname;
 use telemesh_keys::KeySet;
 use telemesh_mesh::{LinkInfo, MemoryStore, Mesh, MeshBuilder, PathAddress};
+use telemesh_path::PathService;
+use telemesh_peer::PeerService;
 use telemesh_simnet::HostId;
 
 use crate::clock::SkewedClock;
@@ -137,6 +140,9 @@ impl Node {
         let builder = transports
             .into_iter()
             .fold(Mesh::builder(self.keys()), MeshBuilder::transport)
+            .service(PathService::new())
+            .service(PeerService::new())
+            .service(ConnectService::new())
             .store(self.store.clone())
             .clock(self.clock.clone())
             .danger_seed(seed);

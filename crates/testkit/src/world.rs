@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use telemesh_mesh::{Link, MeshBuilder};
-use telemesh_simnet::{Conditions, Network, Realm, Scope};
+use telemesh_mesh::{BridgeConfig, Contact, Grants, Link, LinkInfo, MeshBuilder};
+use telemesh_simnet::{Conditions, NatConfig, NatId, Network, Realm, Scope};
 use tokio::time::Instant;
 
 use crate::bare::Bare;
@@ -104,12 +104,56 @@ impl World {
         self.add(name, true, Box::new(|builder| builder))
     }
 
+    /// A NAT on the internet, without anybody behind it.
+    ///
+    /// # Panics
+    /// When it cannot be added.
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
-    fn add(&self, name: &str, quic: bool, configure: Configure) -> Node {
+    pub fn nat(&self, config: NatConfig) -> NatId {
         let address = self.fresh_address();
-        let host = self
-            .with_network(|network| network.add_host(Realm::INTERNET, [address]))
-            .expect("a fresh address");
+        self.with_network(|network| network.add_nat(Realm::INTERNET, [address], config))
+            .expect("a fresh address")
+    }
+
+    /// A new host behind a NAT, with a running mesh.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    pub fn node_behind(&self, nat: NatId, name: &str) -> Node {
+        self.add_in(nat.inside(), name, false, Box::new(|builder| builder))
+    }
+
+    /// A new host on the internet with a mesh that is a router.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    pub fn router(&self, name: &str) -> Node {
+        self.node_with(name, |builder| builder.router(BridgeConfig::default()))
+    }
+
+    /// Makes a node a client of a router, and waits until they are linked.
+    ///
+    /// # Panics
+    /// When the link does not come up.
+    #[allow(clippy::expect_used, reason = "this is for scenarios in which it must come up")]
+    pub async fn use_router(&self, node: &Node, router: &Node) -> Link {
+        let mut grants = Grants::link();
+        grants.insert("router".parse().expect("a grant")).expect("room");
+        let keys = LinkInfo::new(node.info().keys().clone()).expect("keys");
+        router.mesh().set_contact(Contact::new(keys).with_grants(grants)).expect("a new contact");
+        let link = node.mesh().link(router.info()).await.expect("the link comes up");
+        assert!(link.router(true), "the router is a contact");
+        link
+    }
+
+    fn add(&self, name: &str, quic: bool, configure: Configure) -> Node {
+        self.add_in(Realm::INTERNET, name, quic, configure)
+    }
+
+    #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
+    fn add_in(&self, realm: Realm, name: &str, quic: bool, configure: Configure) -> Node {
+        let address = self.fresh_address();
+        let host = self.with_network(|network| network.add_host(realm, [address])).expect("a fresh address");
         let mut seed = [0; 32];
         self.random(|rng| rng.fill_bytes(&mut seed));
         let clock = SkewedClock::new(self.started);

@@ -29,8 +29,69 @@ pub enum PathAddress {
     Udp(SocketAddr),
     /// A QUIC listener.
     Quic(SocketAddr),
-    /// A circuit through the router with this hashname.
+    /// Some circuit through the router with this hashname: it has to be asked for one first.
     Peer(Hashname),
+    /// A circuit that the router knows by this number. It means something only between the router and this endpoint, so no
+    /// text and no message carries it: written down it is a [`Peer`](Self::Peer).
+    Circuit(Circuit),
+}
+
+/// One circuit, as the endpoint at one end of it sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Circuit {
+    /// Whose circuit it is: packets go there.
+    pub router: Hashname,
+    /// What the router knows it by, on the link with this endpoint.
+    pub id: CircuitId,
+}
+
+/// The number of a circuit on the link between its router and one of its ends. The top bit says who has chosen it, so that
+/// the two never choose the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CircuitId(u64);
+
+impl CircuitId {
+    /// A number that an endpoint has chosen for a circuit that it asks for; the top bit of `random` is not used.
+    #[must_use]
+    pub const fn asked(random: u64) -> Self {
+        Self(random & !ROUTERS)
+    }
+
+    /// A number that a router has chosen for the end that was asked for; the top bit of `number` is not used.
+    #[must_use]
+    pub const fn routed(number: u64) -> Self {
+        Self(number | ROUTERS)
+    }
+
+    /// Whether the router has chosen it.
+    #[must_use]
+    pub const fn is_routed(self) -> bool {
+        self.0 & ROUTERS != 0
+    }
+
+    /// Its eight bytes in a packet, little-endian.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote: every eight bytes are a number.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+}
+
+impl fmt::Debug for CircuitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PEER}:{}#{:?}", self.router.short(), self.id)
+    }
 }
 
 impl PathAddress {
@@ -39,8 +100,23 @@ impl PathAddress {
     pub const fn socket_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Udp(address) | Self::Quic(address) => Some(*address),
-            Self::Peer(_) => None,
+            Self::Peer(_) | Self::Circuit(_) => None,
         }
+    }
+
+    /// The router, if the path leads through one.
+    #[must_use]
+    pub const fn router(&self) -> Option<&Hashname> {
+        match self {
+            Self::Udp(_) | Self::Quic(_) => None,
+            Self::Peer(router) | Self::Circuit(Circuit { router, .. }) => Some(router),
+        }
+    }
+
+    /// Whether packets go straight to the other endpoint.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.router().is_none()
     }
 
     /// The word before the first colon of the text form.
@@ -49,7 +125,7 @@ impl PathAddress {
         match self {
             Self::Udp(_) => UDP,
             Self::Quic(_) => QUIC,
-            Self::Peer(_) => PEER,
+            Self::Peer(_) | Self::Circuit(_) => PEER,
         }
     }
 
@@ -62,7 +138,7 @@ impl PathAddress {
         match self {
             Self::Udp(address) => Self::Udp(canonical(address)),
             Self::Quic(address) => Self::Quic(canonical(address)),
-            Self::Peer(_) => self,
+            Self::Peer(_) | Self::Circuit(_) => self,
         }
     }
 
@@ -80,7 +156,7 @@ impl fmt::Display for PathAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Udp(address) | Self::Quic(address) => write!(f, "{}:{address}", self.kind()),
-            Self::Peer(router) => write!(f, "{PEER}:{router}"),
+            Self::Peer(router) | Self::Circuit(Circuit { router, .. }) => write!(f, "{PEER}:{router}"),
         }
     }
 }
@@ -91,6 +167,7 @@ impl fmt::Debug for PathAddress {
         match self {
             Self::Udp(address) | Self::Quic(address) => write!(f, "{}:{address}", self.kind()),
             Self::Peer(router) => write!(f, "{PEER}:{}", router.short()),
+            Self::Circuit(circuit) => circuit.fmt(f),
         }
     }
 }
@@ -195,4 +272,6 @@ fn is_usable(address: &SocketAddr) -> bool {
 pub(crate) const UDP: &str = "udp";
 pub(crate) const QUIC: &str = "quic";
 pub(crate) const PEER: &str = "peer";
+/// The bit that is set in numbers that a router has chosen.
+const ROUTERS: u64 = 1 << 63;
 const SOCKET_ADDRESS: &str = "socket address";

@@ -1,6 +1,6 @@
 //! Frames of unreliable channels: what follows the type byte in a data packet that carries one.
 //!
-//! Five bytes stand in front: the kind (1 open, 2 message, 3 close) and the channel's number, little-endian. No length:
+//! Five bytes stand in front: the kind (1 open, 2 message, 3 close, 4 notice) and the channel's number, little-endian. No length:
 //! a frame fills its packet. Written by hand, since a message's bytes are moved as they are.
 
 use crate::answer::{Answer, Refusal};
@@ -33,16 +33,22 @@ pub enum Frame<'a> {
         /// Why, if it did not simply end.
         refusal: Option<Refusal>,
     },
+    /// A channel that is over with its open message: nothing follows, and nothing comes back. Its number is zero.
+    Notice {
+        /// What there is to say.
+        open: Open,
+    },
 }
 
 impl<'a> Frame<'a> {
-    /// The opener's number for the channel.
+    /// The opener's number for the channel; zero for a notice.
     #[must_use]
     pub fn channel(&self) -> u32 {
         match self {
             Self::Open { channel, .. } | Self::Message { channel, .. } | Self::Close { channel, .. } => {
                 *channel
             }
+            Self::Notice { .. } => 0,
         }
     }
 
@@ -58,11 +64,8 @@ impl<'a> Frame<'a> {
     /// [`InvalidValue`] when an open message is outside its limits; nothing is appended then.
     pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
         match self {
-            Self::Open { channel, open } => {
-                let open = open.encode()?;
-                out.extend_from_slice(&header(OPEN, *channel));
-                out.extend_from_slice(&open);
-            }
+            Self::Open { channel, open } => encode_open(OPEN, *channel, open, out)?,
+            Self::Notice { open } => encode_open(NOTICE, 0, open, out)?,
             Self::Message { channel, payload } => {
                 out.extend_from_slice(&header(MESSAGE, *channel));
                 out.extend_from_slice(payload);
@@ -95,9 +98,18 @@ impl<'a> Frame<'a> {
                 };
                 Ok(Self::Close { channel, refusal })
             }
+            NOTICE if channel == 0 => Ok(Self::Notice { open: Open::decode(rest)? }),
+            NOTICE => Err(DecodeError::Malformed { what: FRAME }),
             _ => Err(DecodeError::UnknownKind { what: FRAME }),
         }
     }
+}
+
+fn encode_open(kind: u8, channel: u32, open: &Open, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
+    let open = open.encode()?;
+    out.extend_from_slice(&header(kind, channel));
+    out.extend_from_slice(&open);
+    Ok(())
 }
 
 fn header(kind: u8, channel: u32) -> [u8; FRAME_HEADER_LENGTH] {
@@ -109,3 +121,4 @@ const FRAME: &str = "frame";
 const OPEN: u8 = 1;
 const MESSAGE: u8 = 2;
 const CLOSE: u8 = 3;
+const NOTICE: u8 = 4;

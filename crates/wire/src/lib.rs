@@ -63,6 +63,7 @@ mod frame;
 #[allow(unreachable_pub, missing_docs, reason = "prost writes this code as if it were public")]
 mod generated;
 mod hello;
+mod introduction;
 mod invite;
 mod key_digests;
 pub mod limits;
@@ -74,13 +75,17 @@ mod strict_json;
 mod target;
 mod uri;
 
-pub use address::{ParsePathAddressError, PathAddress, socket_address_from_bytes, socket_address_to_bytes};
+pub use address::{
+    Circuit, CircuitId, ParsePathAddressError, PathAddress, socket_address_from_bytes,
+    socket_address_to_bytes,
+};
 pub use answer::{Answer, Refusal, RefusalCode};
 pub use control::{CloseReason, Control, NoiseMessage};
 pub use credential::{Credential, ResponseMacKey};
 pub use error::{DecodeError, InvalidValue};
 pub use frame::Frame;
 pub use hello::{Hello, HelloReply};
+pub use introduction::{Body, Connection, Introduction, Target};
 pub use invite::{Invite, InviteSecret};
 pub use key_digests::KeyDigests;
 pub use link_info::{LinkInfo, LinkInfoError, PathHint, RouterHint, UnknownPath};

@@ -39,6 +39,10 @@ pub const MAX_CONTROL_LENGTH: usize = 1_100;
 /// Longest Noise message in a renewal, in bytes. Those of both cipher sets have at most 96.
 pub const MAX_RENEWAL_NOISE_LENGTH: usize = 1_024;
 
+/// Longest body of an [`Introduction`](crate::Introduction), in bytes: an initiation, or a link JSON of keys, and room for what is
+/// to come. With everything in front it fits in the two halves of a message on the smallest path.
+pub const MAX_INTRODUCTION_BODY_LENGTH: usize = 1_700;
+
 /// Bytes before the payload of a [`Frame`](crate::Frame): one for its kind, four for the channel.
 pub const FRAME_HEADER_LENGTH: usize = 5;
 

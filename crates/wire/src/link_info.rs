@@ -109,7 +109,7 @@ impl LinkInfo {
     }
 
     fn has_router(&self) -> bool {
-        self.paths.iter().any(PathHint::leads_through_router)
+        self.paths.iter().any(|path| path.router().is_some())
     }
 }
 
@@ -126,8 +126,14 @@ pub enum PathHint {
 }
 
 impl PathHint {
-    fn leads_through_router(&self) -> bool {
-        matches!(self, Self::Router(_) | Self::Address(PathAddress::Peer(_)))
+    /// The router, if the path leads through one.
+    #[must_use]
+    pub fn router(&self) -> Option<Hashname> {
+        match self {
+            Self::Address(address) => address.router().copied(),
+            Self::Router(hint) => Some(hint.router.hashname()),
+            Self::Unknown(_) => None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use telemesh_hashname::{CipherSetId, KeyDigest, MAX_CIPHER_SETS, PublicKeys, base32};
 
-use crate::address::{PEER, ParsePathAddressError, PathAddress, QUIC};
+use crate::address::{Circuit, PEER, ParsePathAddressError, PathAddress, QUIC};
 use crate::credential::Credential;
 use crate::error::{InvalidValue, at_most};
 use crate::limits::{MAX_LINK_JSON_LENGTH, MAX_PATHS};
@@ -95,7 +95,7 @@ fn path_to_value(path: &PathHint) -> Value {
                 PathAddress::Udp(SocketAddr::V4(_)) => UDP4,
                 PathAddress::Udp(SocketAddr::V6(_)) => UDP6,
                 PathAddress::Quic(_) => QUIC,
-                PathAddress::Peer(router) => {
+                PathAddress::Peer(router) | PathAddress::Circuit(Circuit { router, .. }) => {
                     object.insert(HASHNAME.to_owned(), router.to_string().into());
                     PEER
                 }

@@ -149,6 +149,17 @@ impl Opener for MemoryLink {
         line.deliver(Incoming::unreliable(self.local, open, Box::new(PendingMemoryDatagrams(remote))));
         Ok(datagrams)
     }
+
+    /// The open message may be twice as long as a message: over a network it would go in two halves.
+    fn notify(&self, open: Open) -> Result<(), OpenError> {
+        let line = self.up(&open, ChannelKind::Unreliable)?;
+        let (size, max) = (open.encoded_length(), 2 * line.config.max_datagram_size);
+        if size > max {
+            return Err(OpenError::TooLarge { size, max });
+        }
+        line.deliver(Incoming::notice(self.local, open));
+        Ok(())
+    }
 }
 
 impl fmt::Debug for MemoryLink {

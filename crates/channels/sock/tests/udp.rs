@@ -147,6 +147,10 @@ impl Opener for Losing {
         }
         Ok(Datagrams::new(self.peer(), "sock", Arc::new(Nowhere)))
     }
+
+    fn notify(&self, open: Open) -> Result<(), OpenError> {
+        self.link.notify(open)
+    }
 }
 
 struct Nowhere;

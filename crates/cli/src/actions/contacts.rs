@@ -32,7 +32,7 @@ pub(super) async fn add(
     session: &Session,
     name: &str,
     link: &Secret,
-    grants: &[String],
+    (grants, router): (&[String], bool),
 ) -> Result<(), Failure> {
     let name = parse_name(name)?;
     let grants = parse_grants(grants)?;
@@ -41,7 +41,8 @@ pub(super) async fn add(
         return Err(Failure::Usage("an invite is used with `telemesh accept`".into()));
     }
     let info = target::info(&link).ok_or_else(unknown_form)?;
-    keep(endpoint, session, Contact::new(info).with_name(Some(name)).with_grants(grants)).await
+    let contact = Contact::new(info).with_name(Some(name)).with_grants(grants).with_router(router);
+    keep(endpoint, session, contact).await
 }
 
 /// Trusts somebody no more. What goes on with them ends at once.
@@ -127,6 +128,7 @@ fn shown(endpoint: &Endpoint, contact: &Contact, whole: bool) -> event::Contact 
         contact: contact.name().map(ToString::to_string),
         hashname: contact.hashname().to_string(),
         grants: contact.grants().iter().map(ToString::to_string).collect(),
+        router: contact.is_router(),
         state: link.map_or("down", |link| state(link.state().state).0).to_owned(),
         link: whole.then(|| contact.info().clone()),
     }

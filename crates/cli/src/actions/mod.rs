@@ -47,8 +47,8 @@ pub(crate) async fn carry_out(
         }
         Request::Contacts { name: None } => contacts::list(endpoint, session).await,
         Request::Contacts { name: Some(name) } => contacts::show(endpoint, session, &name).await,
-        Request::AddContact { name, link, grants } => {
-            contacts::add(endpoint, session, &name, &link, &grants).await
+        Request::AddContact { name, link, grants, router } => {
+            contacts::add(endpoint, session, &name, &link, (&grants, router)).await
         }
         Request::RemoveContact { name } => contacts::remove(endpoint, &name).await,
         Request::Ping { to, count, timeout } => ping::run(endpoint, session, &to, count, timeout).await,

@@ -1,10 +1,10 @@
 //! `status` and `stop`: the endpoint that is up.
 
-use telemesh::Link;
+use telemesh::{BridgeStats, Link};
 
 use super::{path, state};
 use crate::endpoint::Endpoint;
-use crate::event::{Event, Happened, Status, StatusLink, micros};
+use crate::event::{Event, Happened, Routing, Status, StatusLink, micros};
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -22,9 +22,20 @@ pub(super) async fn run(endpoint: &Endpoint, session: &Session) -> Result<(), Fa
         links,
         dropped: mesh.metrics().dropped,
         invites: mesh.invites().len(),
+        routing: mesh.routing().map(routing),
         commands: running.commands(),
     };
     session.say(Event::Status(status)).await
+}
+
+fn routing(stats: BridgeStats) -> Routing {
+    Routing {
+        circuits: stats.circuits,
+        introductions: stats.introductions,
+        refused: stats.refused,
+        forwarded_packets: stats.packets,
+        forwarded_bytes: stats.bytes,
+    }
 }
 
 fn shown(endpoint: &Endpoint, link: &Link) -> StatusLink {

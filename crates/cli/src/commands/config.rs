@@ -28,6 +28,7 @@ struct CheckObject<'a> {
 struct Settings<'a> {
     listen: Vec<String>,
     public: Option<bool>,
+    router: Option<bool>,
     log: Option<&'a str>,
     max_links: Option<usize>,
     survive_down_s: Option<u64>,
@@ -72,6 +73,7 @@ fn report(context: &Context, path: &Path, found: bool, config: &Config) -> Resul
     let settings = Settings {
         listen: config.listen.iter().map(ToString::to_string).collect(),
         public: config.public,
+        router: config.router,
         log: config.log.as_deref(),
         max_links: config.max_links,
         survive_down_s: config.survive_down.map(|time| time.as_secs()),
@@ -92,6 +94,10 @@ fn summary(context: &Context, path: &Path, config: &Config) -> Result<(), Failur
     output.line(format_args!(
         "public        {}",
         if config.public == Some(true) { "yes: answers strangers" } else { "no: silent to strangers" }
+    ))?;
+    output.line(format_args!(
+        "router        {}",
+        if config.router == Some(true) { "yes: leads contacts to each other" } else { "no" }
     ))?;
     output.line(format_args!("log           {}", or_default(config.log.as_deref(), "nothing")))?;
     output.line(format_args!("max_links     {}", or_default(config.max_links, "65536 (default)")))?;

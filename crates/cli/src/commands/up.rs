@@ -48,6 +48,9 @@ pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interr
     let (endpoint, mut reloads) = start(&home, options, &settings).await?;
     let running = endpoint.running().ok_or_else(|| Failure::Failed("the endpoint is not up".into()))?;
     settings.apply(&endpoint, running)?;
+    for router in &options.via {
+        endpoint.route_via(&crate::target::read(router)?).await?;
+    }
     home::keep_port(&home, &endpoint.mesh().addresses());
     for link in endpoint.mesh().links() {
         link.connect();
@@ -119,7 +122,8 @@ async fn start(
         port: home::port(home),
         store: Some(home::store(home).await?),
         survive_down: settings.survive_down(),
-        public: settings.public(),
+        public: options.public || settings.public(),
+        router: options.router || settings.router(),
         max_links: settings.max_links(),
         mdns: settings.mdns(),
         running: Some(running),

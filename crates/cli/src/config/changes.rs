@@ -13,6 +13,8 @@ pub(crate) enum Change {
     Listen,
     /// `public`.
     Public,
+    /// `router`.
+    Router,
     /// `log`.
     Log,
     /// `max_links`.
@@ -35,7 +37,9 @@ impl Change {
     /// Whether it counts only from the next start on: sockets and tables are made at the start.
     pub(crate) fn needs_restart(&self) -> bool {
         match self {
-            Self::Listen | Self::Public | Self::MaxLinks | Self::SurviveDown | Self::Mdns => true,
+            Self::Listen | Self::Public | Self::Router | Self::MaxLinks | Self::SurviveDown | Self::Mdns => {
+                true
+            }
             Self::Log
             | Self::Discover
             | Self::ContactAdded(_)
@@ -50,6 +54,7 @@ impl fmt::Display for Change {
         match self {
             Self::Listen => f.write_str("listen"),
             Self::Public => f.write_str("public"),
+            Self::Router => f.write_str("router"),
             Self::Log => f.write_str("log"),
             Self::MaxLinks => f.write_str("max_links"),
             Self::SurviveDown => f.write_str("survive_down"),
@@ -66,10 +71,11 @@ impl Config {
     /// All that is different in a newer configuration.
     pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         // Taken apart, so that a new setting cannot be forgotten here.
-        let Self { listen, public, log, max_links, survive_down, discover, mdns, contacts } = self;
+        let Self { listen, public, router, log, max_links, survive_down, discover, mdns, contacts } = self;
         let settings = [
             (*listen != new.listen, Change::Listen),
             (*public != new.public, Change::Public),
+            (*router != new.router, Change::Router),
             (*log != new.log, Change::Log),
             (*max_links != new.max_links, Change::MaxLinks),
             (*survive_down != new.survive_down, Change::SurviveDown),

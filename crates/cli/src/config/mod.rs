@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<SocketAddr>,
     /// Whether to answer strangers, as somebody with a well-known address may want.
     pub(crate) public: Option<bool>,
+    /// Whether to be a router for contacts with that grant.
+    pub(crate) router: Option<bool>,
     /// What to log, as `--log` takes it.
     pub(crate) log: Option<String>,
     /// The most links at once.
@@ -59,6 +61,8 @@ pub(crate) struct ContactSettings {
     pub(crate) hashname: Hashname,
     /// What it may do.
     pub(crate) grants: Grants,
+    /// It is one of our routers.
+    pub(crate) router: bool,
 }
 
 impl Config {

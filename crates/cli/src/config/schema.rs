@@ -13,7 +13,8 @@ use super::value::{address, discover, duration, grant, link};
 use super::{Config, ContactSettings};
 
 /// Settings that stand above the first section.
-const TOP_LEVEL: [&str; 7] = ["listen", "public", "log", "max_links", "survive_down", "discover", "mdns"];
+const TOP_LEVEL: [&str; 8] =
+    ["listen", "public", "router", "log", "max_links", "survive_down", "discover", "mdns"];
 
 /// The most links that a mesh can be built for.
 const LINKS: RangeInclusive<usize> = 1..=1_048_576;
@@ -47,6 +48,7 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
             item.list().iter().filter_map(|item| item.parsed(wanted, address, problems)).collect();
     }
     config.public = root.take("public").and_then(|item| item.boolean(problems));
+    config.router = root.take("router").and_then(|item| item.boolean(problems));
     config.log = root.take("log").and_then(|item| {
         let checked = |text: &str| crate::log::filter(text).map(|_| text.to_owned());
         item.parsed("a filter like \"info\" or \"telemesh=debug\"", checked, problems)
@@ -92,13 +94,14 @@ fn contacts(item: &Item<'_>, problems: &mut Problems<'_>) -> BTreeMap<ContactNam
 }
 
 fn contact(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ContactSettings> {
-    let mut section = item.section("a section with `link` and `grants`", problems)?;
+    let mut section = item.section("a section with `link`, `grants` and `router`", problems)?;
     let link_item = section.take("link");
     let grants = match section.take("grants") {
         Some(item) => grants(&item, problems),
         // Whoever names a contact wants to link with it; all else has to be said.
         None => Grants::link(),
     };
+    let router = section.take("router").and_then(|item| item.boolean(problems)).unwrap_or(false);
     section.finish(&TOP_LEVEL, problems);
     let Some(link_item) = link_item else {
         problems.report(item.key_at, &item.path, "`link` is missing: who is it?");
@@ -106,7 +109,7 @@ fn contact(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ContactSettin
     };
     let text = link_item.text("a link uri, link json or a hashname", problems)?;
     match link(text) {
-        Ok((link, hashname)) => Some(ContactSettings { link, hashname, grants }),
+        Ok((link, hashname)) => Some(ContactSettings { link, hashname, grants, router }),
         Err(error) => {
             link_item.report(problems, error);
             None

@@ -33,18 +33,20 @@ fn one_problem(text: &str, wanted: &str) {
 #[test]
 fn every_setting_is_read() {
     let config = read(&format!(
-        "listen = [\"0.0.0.0:42424\", \"[::]:42424\"]\npublic = true\nlog = \"telemesh=debug\"\n\
+        "listen = [\"0.0.0.0:42424\", \"[::]:42424\"]\npublic = true\nrouter = true\nlog = \"telemesh=debug\"\n\
          max_links = 1_000\nsurvive_down = \"2m\"\n[contacts.bob]\nlink = \"{ONE}\"\n\
-         grants = [\"sock:10.0.0.1:22\", \"link\", \"link\"]\n[contacts.carol]\nlink = \"{OTHER}\""
+         grants = [\"sock:10.0.0.1:22\", \"link\", \"link\"]\n[contacts.carol]\nlink = \"{OTHER}\"\nrouter = true"
     ))
     .unwrap();
     assert_eq!(config.listen, ["0.0.0.0:42424".parse().unwrap(), "[::]:42424".parse().unwrap()]);
+    assert_eq!(config.router, Some(true));
     assert_eq!((config.public, config.log.as_deref()), (Some(true), Some("telemesh=debug")));
     assert_eq!((config.max_links, config.survive_down), (Some(1_000), Some(Duration::from_secs(120))));
     let bob = &config.contacts[&name("bob")];
     assert_eq!(bob.hashname.to_string(), ONE);
     assert_eq!(words(&bob.grants), ["link", "sock:10.0.0.1:22"]);
     assert_eq!(words(&config.contacts[&name("carol")].grants), ["link"], "whoever is named may link");
+    assert!(!bob.router && config.contacts[&name("carol")].router);
 }
 
 #[test]
@@ -66,7 +68,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     one_problem("Max-Links = 3", "line 1: Max-Links: unknown key, did you mean `max_links`?");
     one_problem(
         "colour = 1",
-        "line 1: colour: unknown key; known here: listen, public, log, max_links, survive_down, contacts",
+        "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, discover, mdns, contacts",
     );
     one_problem(
         &format!("[contacts.bob]\nlink = \"{ONE}\"\ngrant = []"),
@@ -93,7 +95,7 @@ fn wrong_types_say_what_was_found_and_what_is_wanted() {
     );
     one_problem(
         "contacts.bob = []",
-        "line 1: contacts.bob: found a list, wanted a section with `link` and `grants`",
+        "line 1: contacts.bob: found a list, wanted a section with `link`, `grants` and `router`",
     );
     one_problem("survive_down = 60", "line 1: survive_down: found the number 60, wanted a time like \"60s\"");
 }

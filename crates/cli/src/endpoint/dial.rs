@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use telemesh::wire::Host;
-use telemesh::{Hashname, Link, LinkError, LinkInfo, LinkTarget, Mesh, PathAddress, State};
+use telemesh::{Hashname, Link, LinkError, LinkInfo, LinkTarget, Mesh, PathAddress};
 
 use super::Endpoint;
 use crate::failure::Failure;
@@ -138,6 +138,20 @@ impl Endpoint {
         Ok(Dialled { link, invited, _guest: guest })
     }
 
+    /// Trusts somebody for good, with the addresses that their URI's name stands for.
+    ///
+    /// # Errors
+    /// It makes no sense, or its address cannot be found.
+    pub(super) async fn resolve_and_add(&self, to: LinkTarget) -> Result<Link, Failure> {
+        let resolved = resolve(&to).await?;
+        let link = self.mesh().add_contact(to)?;
+        self.guests().stays(&link.hashname());
+        if let Some(info) = resolved {
+            self.mesh().add_contact(info)?;
+        }
+        Ok(link)
+    }
+
     /// The link that is meant, once it is up.
     ///
     /// # Errors
@@ -154,7 +168,7 @@ impl Endpoint {
     /// There is no way to it, or nobody answers in time.
     pub(crate) async fn wait(&self, dialled: &Dialled, limit: Duration) -> Result<(), Failure> {
         let link = &dialled.link;
-        if let State::Unresolved(_) = link.explain().state {
+        if !self.mesh().knows_way_to(&link.hashname()) {
             return Err(LinkError::NoIntroducer(link.hashname()).into());
         }
         let up = link.up(limit).await;

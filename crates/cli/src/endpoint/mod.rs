@@ -55,6 +55,8 @@ pub(crate) struct Start<'a> {
     pub(crate) survive_down: Option<Duration>,
     /// Whether strangers may learn that somebody is here.
     pub(crate) public: bool,
+    /// Whether to lead others to each other.
+    pub(crate) router: bool,
     pub(crate) max_links: Option<usize>,
     /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
     pub(crate) mdns: Option<bool>,
@@ -68,6 +70,9 @@ impl Endpoint {
     /// [`Failure`]: an address that is taken, for example.
     pub(crate) async fn start(start: Start<'_>) -> Result<Self, Failure> {
         let mut builder = telemesh::builder(start.keys).public(start.public);
+        if start.router {
+            builder = builder.router(telemesh::BridgeConfig::default());
+        }
         if let Some(port) = start.port {
             builder = builder.prefer_port(port);
         }

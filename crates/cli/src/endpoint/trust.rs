@@ -80,6 +80,16 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Uses somebody as a router from now on.
+    ///
+    /// # Errors
+    /// It makes no sense, or its address cannot be found.
+    pub(crate) async fn route_via(&self, to: &Secret) -> Result<(), Failure> {
+        let target = self.target(to)?;
+        self.resolve_and_add(target).await?.router(true);
+        Ok(())
+    }
+
     /// Makes an invite, and gives it with what is known of it.
     ///
     /// # Errors

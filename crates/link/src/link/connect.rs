@@ -8,6 +8,7 @@ use telemesh_wire::{Credential, HelloReply, PathAddress, ResponseMacKey};
 use zeroize::Zeroizing;
 
 use super::Link;
+use super::inspect::Obstacle;
 use super::returning::{Cookies, Prefer};
 use super::transmit::Outgoing;
 use crate::counters::DropReason;
@@ -120,6 +121,13 @@ impl Connecting {
         }
     }
 
+    /// What was missing for an attempt may be there now.
+    pub(super) fn something_came(&mut self, now: Instant) {
+        if let Some(attempt) = self.attempt.as_mut().filter(|_| self.pending.is_empty()) {
+            attempt.next = Some(now);
+        }
+    }
+
     pub(super) fn late_candidate(&mut self, address: PathAddress) {
         if self.attempt.is_some() && self.late.len() < MAX_CANDIDATES {
             self.late.push(address);
@@ -192,9 +200,17 @@ impl Link {
     pub(super) fn answer_stale(&mut self, now: Instant, wall: u64) {
         // A peer that is heard in its session has no reason to be helped: then it is a replay.
         let heard = self.paths.last_heard().is_some_and(|heard| now < heard + SUSPECT_MAX);
+        if !(self.status.up && heard) {
+            self.call_back(now, wall);
+        }
+    }
+
+    /// The peer seems to want the link, and cannot make it itself: initiates once, and seldom, because whoever replays
+    /// something could make it look so.
+    pub fn call_back(&mut self, now: Instant, wall: u64) {
         let busy = self.connecting.attempt.is_some() || now < self.connecting.stale_answer_at;
-        // Nor has one with which the application wants no link: whoever recorded an initiation would make us send.
-        if self.connecting.closed || busy || (self.status.up && heard) {
+        // Not when the application wants no link: whoever recorded an initiation would make us send.
+        if self.connecting.closed || busy {
             return;
         }
         self.connecting.stale_answer_at = now + STALE_ANSWER_INTERVAL;
@@ -209,8 +225,7 @@ impl Link {
             return;
         }
         self.connecting.retry_at = None;
-        if self.missing().is_some() {
-            // Whatever is missing wakes the link when it comes.
+        if matches!(self.missing(), Some(Obstacle::NoSharedCipherSet)) {
             return;
         }
         self.connecting.sent = 0;
@@ -246,6 +261,11 @@ impl Link {
 
     fn send_round(&mut self, now: Instant, wall: u64, attempt: Attempt) {
         let mut addresses: Vec<_> = self.paths.for_handshake().collect();
+        let direct = self.missing().is_none() && addresses.iter().any(PathAddress::is_direct);
+        // Addresses that are known get the time of one round to answer before anybody else is asked.
+        if attempt.rounds > 0 || !direct {
+            self.need_path();
+        }
         if addresses.len() > COPIES_PER_ROUND {
             let turn = attempt.rounds * COPIES_PER_ROUND % addresses.len();
             addresses.rotate_left(turn);

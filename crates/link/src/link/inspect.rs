@@ -60,6 +60,12 @@ impl Link {
         self.status.about
     }
 
+    /// Whether the peer's key is not known, so that only it can initiate.
+    #[must_use]
+    pub fn is_key_missing(&self) -> bool {
+        matches!(self.missing(), Some(Obstacle::Missing(Missing::Key)))
+    }
+
     /// Who the peer is.
     #[must_use]
     pub fn hashname(&self) -> Hashname {

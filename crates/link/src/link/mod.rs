@@ -2,7 +2,7 @@
 //!
 //! This file has the type, its making and its small methods; what happens when is in the files beside it: `connect`
 //! (initiations and responses to them), `accept` (the other end's initiations), `returning` (return tags and cookies),
-//! `renew`, `receive`, `transmit`, `timeouts`; `inspect` only looks.
+//! `renew`, `receive`, `transmit`, `timeouts`; `ways` (candidates and circuits); `inspect` only looks.
 
 mod accept;
 mod config;
@@ -13,6 +13,7 @@ mod renew;
 mod returning;
 mod timeouts;
 mod transmit;
+mod ways;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,14 +22,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use telemesh_hashname::PublicKeys;
-use telemesh_wire::{CloseReason, Control, Credential, PathAddress};
+use telemesh_wire::PathAddress;
+use telemesh_wire::{CloseReason, Control, Credential};
 
 use crate::counters::{DropCounters, DropReason};
 use crate::fragment::Reassembly;
 use crate::identity::Identity;
 use crate::noise::StaticShared;
 use crate::packet::{DATA_MAX_SIZE, GENERATION_BITS, HANDSHAKE_SIZE, MAX_SLOTS};
-use crate::path::PathOrigin;
 use crate::paths::{Change, Paths};
 use crate::random::LinkRandom;
 use crate::rate::TokenBucket;
@@ -174,6 +175,7 @@ impl Link {
             return Err(LinkError::Keys);
         }
         self.merge_keys(&keys);
+        self.connecting.something_came(now);
         self.wake_at(now);
         Ok(())
     }
@@ -192,22 +194,6 @@ impl Link {
     /// What the next initiations carry as the reason to be let in, such as [`prove_invite`](crate::prove_invite).
     pub fn set_credential(&mut self, credential: Credential) {
         self.connecting.credential = credential;
-    }
-
-    /// Adds an address at which the peer may be. At most [`MAX_CANDIDATES`](crate::MAX_CANDIDATES) are kept: a new one
-    /// takes the place of one that does not work. While the link is up it is probed, within the budget; while an attempt
-    /// is going on an initiation goes there too.
-    pub fn add_candidate(&mut self, now: Instant, address: PathAddress) {
-        let address = address.canonical();
-        if !self.paths.add(address, PathOrigin::Given) {
-            return;
-        }
-        if self.status.up {
-            self.queue_probe(now, address);
-        } else {
-            self.connecting.late_candidate(address);
-            self.wake_at(now);
-        }
     }
 
     /// Tells that a record from [`Event::Persist`] is stored, so that the responses that wait for it go out.
@@ -283,7 +269,8 @@ impl Link {
         if std::mem::take(&mut self.queues.persist) {
             return Some(Event::Persist(self.peer.record.clone()));
         }
-        self.queues.events.pop_front()
+        let event = self.queues.events.pop_front();
+        event.or_else(|| self.paths.take_news().map(|path| Event::PathProven { path }))
     }
 
     /// When [`Link::handle_timeout`] wants to be called next. It may turn out that there was nothing to do.

@@ -44,7 +44,7 @@ impl Link {
             Ok(PacketKind::Data) => self.receive_data(now, from, packet),
             Ok(PacketKind::Response) => self.receive_response(now, from, packet).map(|()| Received::Nothing),
             Ok(PacketKind::Cookie) => self.receive_cookie(now, packet).map(|()| Received::Nothing),
-            Ok(PacketKind::Initiation) => Err(DropReason::UnknownType),
+            Ok(PacketKind::Initiation | PacketKind::Circuit) => Err(DropReason::UnknownType),
             Err(error) => Err(error.into()),
         };
         if let Err(reason) = result {
@@ -135,6 +135,9 @@ impl Link {
     fn receive_probe_answer(&mut self, now: Instant, plaintext: &[u8]) -> Result<Received, DropReason> {
         let (token, observed): (&[u8; 8], _) =
             plaintext.get(1..).and_then(<[u8]>::split_first_chunk).ok_or(DropReason::Malformed)?;
+        if self.paths.answered_width(token) {
+            return Ok(Received::Nothing);
+        }
         let (path, rtt, change) = self.paths.answered(now, token).ok_or(DropReason::UnknownProbe)?;
         self.emit_change(change);
         if let Some(place) = self.queues.pings.iter().position(|(_, waiting)| waiting == token) {

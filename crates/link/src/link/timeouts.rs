@@ -19,9 +19,14 @@ impl Link {
             if self.paths.unheard_since().is_some_and(|since| now >= since + REHANDSHAKE) {
                 self.start_attempt(now, true);
             }
-            for address in self.paths.on_timeout(now) {
+            let due = self.paths.on_timeout(now);
+            if !due.is_empty() && self.paths.is_lost() {
+                self.need_path();
+            }
+            for address in due {
                 self.queue_probe(now, address);
             }
+            self.ask_for_width(now);
         }
         self.run_attempt(now, wall);
         self.timeout = self.next_timeout();

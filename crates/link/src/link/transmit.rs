@@ -7,12 +7,17 @@ use telemesh_wire::{CloseReason, Control, NoiseMessage, PathAddress, socket_addr
 use super::Link;
 use crate::counters::DropReason;
 use crate::fragment::{self, FRAGMENT_HEADER_SIZE, MAX_HALF};
-use crate::packet::{DATA_MAX_SIZE, DATA_OVERHEAD, HANDSHAKE_SIZE, Inner};
+use crate::packet::{
+    CIRCUIT_HEADER_SIZE, DATA_MAX_SIZE, DATA_OVERHEAD, HANDSHAKE_SIZE, Inner, circuit_header,
+};
 use crate::state::PingId;
 use crate::timers::{BUDGET_WAIT, MAX_QUEUED};
 
 /// Plaintext of a probe on a proven path: type, token, and room for an IPv6 address and port in the answer.
 const PROBE_SIZE: usize = 1 + 8 + 18;
+
+/// Plaintext of a probe that asks whether the engine's smallest packets pass whole: as long as one of them.
+const WIDTH_PROBE_SIZE: usize = 1_200;
 
 /// Where a batch of sealed packets goes, and the size of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,10 @@ pub(super) enum Outgoing {
         to: PathAddress,
         ping: Option<PingId>,
     },
+    /// As large as the engine's smallest packets, see [`Width`](crate::path::Width).
+    WidthProbe {
+        to: PathAddress,
+    },
     /// `room` is the size of the probe: the answer is not larger, so that it cannot be aimed at anybody.
     ProbeAnswer {
         to: PathAddress,
@@ -79,13 +88,34 @@ impl Link {
         None
     }
 
+    /// One packet, in a circuit packet if it goes into a circuit.
     fn write(&mut self, now: Instant, outgoing: Outgoing, out: &mut Vec<u8>) -> Option<PathAddress> {
+        let to = match &outgoing {
+            Outgoing::Ready { to, .. }
+            | Outgoing::Probe { to, .. }
+            | Outgoing::WidthProbe { to }
+            | Outgoing::ProbeAnswer { to, .. } => *to,
+            Outgoing::Control(_) => self.paths.active()?.address,
+        };
+        let start = out.len();
+        write_circuit(&to, out);
+        let written = self.write_inner(now, to, outgoing, out);
+        if written.is_none() {
+            out.truncate(start);
+        }
+        written.map(|()| to)
+    }
+
+    fn write_inner(
+        &mut self,
+        now: Instant,
+        to: PathAddress,
+        outgoing: Outgoing,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         match outgoing {
-            Outgoing::Ready { to, packet } => {
-                out.extend_from_slice(&packet);
-                Some(to)
-            }
-            Outgoing::Probe { to, ping } => {
+            Outgoing::Ready { packet, .. } => out.extend_from_slice(&packet),
+            Outgoing::Probe { ping, .. } => {
                 let token: [u8; 8] = self.random.bytes();
                 // Full size the first time, so that the answer proves that the path carries it.
                 let proven = self.paths.get(&to)?.was_proven();
@@ -98,9 +128,16 @@ impl Link {
                     self.remember_ping(id, token);
                 }
                 self.sent_under_session(now, &to);
-                Some(to)
             }
-            Outgoing::ProbeAnswer { to, token, room } => {
+            Outgoing::WidthProbe { .. } => {
+                let token: [u8; 8] = self.random.bytes();
+                let mut body = token.to_vec();
+                body.resize(WIDTH_PROBE_SIZE - 1, 0);
+                self.sessions.current_mut()?.seal(&[Inner::PROBE], &body, out).ok()?;
+                self.paths.probing_width(now, &to, token);
+                self.paths.sent_unasked(now, &to);
+            }
+            Outgoing::ProbeAnswer { token, room, .. } => {
                 let mut body = token.to_vec();
                 let observed = to.socket_address().map(socket_address_to_bytes).unwrap_or_default();
                 if 1 + body.len() + observed.len() <= room {
@@ -109,16 +146,14 @@ impl Link {
                 self.sessions.current_mut()?.seal(&[Inner::PROBE_ANSWER], &body, out).ok()?;
                 self.paths.sent_unasked(now, &to);
                 self.status.confirm_due = false;
-                Some(to)
             }
             Outgoing::Control(message) => {
-                let to = self.paths.active()?.address;
                 self.sessions.current_mut()?.seal(&[Inner::CONTROL], &message, out).ok()?;
                 self.paths.sent_unasked(now, &to);
                 self.status.confirm_due = false;
-                Some(to)
             }
         }
+        Some(())
     }
 
     /// Something went out under the current session that the peer will answer, if it arrives.
@@ -137,7 +172,8 @@ impl Link {
     ///
     /// `payloads` holds packets of `segment` bytes each (the last may be shorter). For each one header, ciphertext and
     /// tag are appended to `out`: one copy, no allocation when `out` has the room
-    /// (`payloads.len() + 32 * number of packets`). Their counters are consecutive.
+    /// (`payloads.len() + 44 * number of packets`). Their counters are consecutive. On a path that
+    /// [is narrow](Link::is_narrow) a single packet is taken, and goes in two halves.
     ///
     /// `None`, and `out` as before, when there is no confirmed session or no path, or a packet would be too large.
     pub fn seal_batch(
@@ -151,8 +187,32 @@ impl Link {
         {
             return None;
         }
-        self.seal_all(now, payloads.chunks(segment).map(|chunk| ([].as_slice(), chunk)), out)
-            .map(|to| Batch { to, segment: segment + DATA_OVERHEAD })
+        if self.is_narrow() {
+            return self.seal_halves(now, payloads, out);
+        }
+        let chunks = payloads.chunks(segment).map(|chunk| ([].as_slice(), chunk));
+        self.seal_all(now, chunks, out).map(|to| Batch { to, segment: packet_size(&to, segment) })
+    }
+
+    /// Whether the engine's packets may be too large for the path in use, so that [`Link::seal_batch`] takes one at a time.
+    #[must_use]
+    pub fn is_narrow(&self) -> bool {
+        self.paths.is_narrow()
+    }
+
+    /// Seals a plaintext as two halves, of which the second is never the longer one.
+    fn seal_halves(&mut self, now: Instant, plaintext: &[u8], out: &mut Vec<u8>) -> Option<Batch> {
+        let (first, second) = plaintext.split_at_checked(plaintext.len().div_ceil(2))?;
+        if first.len() > MAX_HALF || second.is_empty() {
+            return None;
+        }
+        let number = self.fragments.next_number;
+        self.fragments.next_number = number.wrapping_add(1);
+        let heads = [fragment::header(number, false), fragment::header(number, true)];
+        let [head, tail] = &heads;
+        let parts = [(head.as_slice(), first), (tail.as_slice(), second)];
+        let to = self.seal_all(now, parts.into_iter(), out)?;
+        Some(Batch { to, segment: packet_size(&to, FRAGMENT_HEADER_SIZE + first.len()) })
     }
 
     /// Seals one message of an unreliable channel, in two halves if it does not fit the path.
@@ -170,36 +230,33 @@ impl Link {
         if payload.len() > max {
             return Err(MessageError::TooLarge { max });
         }
-        let whole = self.config.max_datagram - DATA_OVERHEAD;
-        if payload.len() < whole {
+        if payload.len() <= self.max_whole_message() {
             let parts = std::iter::once(([Inner::MESSAGE].as_slice(), payload));
             let to = self.seal_all(now, parts, out).ok_or(MessageError::Down)?;
-            return Ok(Batch { to, segment: payload.len() + 1 + DATA_OVERHEAD });
+            return Ok(Batch { to, segment: packet_size(&to, 1 + payload.len()) });
         }
-        // The type byte is the first byte of the first half, which is never the shorter one.
-        let in_first = (payload.len() + 1).div_ceil(2) - 1;
-        let (first, second) = payload.split_at_checked(in_first).ok_or(MessageError::Down)?;
-        let number = self.fragments.next_number;
-        self.fragments.next_number = number.wrapping_add(1);
-        let [a, b, c, d] = fragment::header(number, false);
-        let heads = [[a, b, c, d, Inner::MESSAGE].to_vec(), fragment::header(number, true).to_vec()];
-        let [head, tail] = &heads;
-        let parts = [(head.as_slice(), first), (tail.as_slice(), second)];
-        let to = self.seal_all(now, parts.into_iter(), out).ok_or(MessageError::Down)?;
-        Ok(Batch { to, segment: FRAGMENT_HEADER_SIZE + 1 + first.len() + DATA_OVERHEAD })
+        let plaintext = [&[Inner::MESSAGE], payload].concat();
+        self.seal_halves(now, &plaintext, out).ok_or(MessageError::Down)
     }
 
     /// The longest message that [`Link::seal_message`] takes, in bytes.
     #[must_use]
     pub fn max_message(&self) -> usize {
-        let half = (self.config.max_datagram - DATA_OVERHEAD - FRAGMENT_HEADER_SIZE).min(MAX_HALF);
+        let half = (self.max_plaintext() - FRAGMENT_HEADER_SIZE).min(MAX_HALF);
         self.max_whole_message().max(2 * half - 1)
     }
 
     /// The longest message that goes out in one packet, in bytes.
     #[must_use]
     pub fn max_whole_message(&self) -> usize {
-        self.config.max_datagram - DATA_OVERHEAD - 1
+        self.max_plaintext() - 1
+    }
+
+    /// The longest plaintext that one packet takes on the path in use.
+    fn max_plaintext(&self) -> usize {
+        let circuit = self.paths.active().is_some_and(|path| !path.address.is_direct());
+        let header = if circuit { CIRCUIT_HEADER_SIZE } else { 0 };
+        self.config.max_datagram - header - DATA_OVERHEAD
     }
 
     /// Seals packets for the path in use, each from the two parts of its plaintext.
@@ -213,6 +270,7 @@ impl Link {
         let to = self.paths.active()?.address;
         let start = out.len();
         for (head, body) in parts {
+            write_circuit(&to, out);
             if session.seal(head, body, out).is_err() {
                 out.truncate(start);
                 return None;
@@ -269,11 +327,24 @@ impl Link {
     pub(super) fn seal_close(&mut self, now: Instant, reason: CloseReason) {
         let message = Control::Close { reason }.encode();
         let mut packet = Vec::new();
-        let sealed = self.write(now, Outgoing::Control(message), &mut packet);
-        if let Some(to) = sealed {
+        let Some(to) = self.paths.active().map(|path| path.address) else { return };
+        if self.write_inner(now, to, Outgoing::Control(message), &mut packet).is_some() {
             self.queue(Outgoing::Ready { to, packet: packet.into_boxed_slice() });
         }
     }
+}
+
+/// What stands in front of a packet that goes into a circuit.
+fn write_circuit(to: &PathAddress, out: &mut Vec<u8>) {
+    if let PathAddress::Circuit(circuit) = to {
+        out.extend_from_slice(&circuit_header(circuit.id));
+    }
+}
+
+/// The size of the datagram that carries a plaintext of this size.
+fn packet_size(to: &PathAddress, plaintext: usize) -> usize {
+    let circuit = matches!(to, PathAddress::Circuit(_));
+    plaintext + DATA_OVERHEAD + if circuit { CIRCUIT_HEADER_SIZE } else { 0 }
 }
 
 /// A Noise message for a control message.

@@ -322,7 +322,9 @@ fn timers() -> Vec<(&'static str, String)> {
     all.push(("AT_LEAP_LIMIT", "200 × 366 days".to_owned()));
     rows!(time: SUSPECT_MIN SUSPECT_MAX);
     rows!(count: SUSPECT_ROUND_TRIPS DEAD_AFTER_PROBES);
-    rows!(time: DEAD_PROBE_FIRST DEAD_PROBE_MAX BUDGET_WAIT KEEPALIVE HEARD_CHECK);
+    rows!(time: DEAD_PROBE_FIRST DEAD_PROBE_MAX);
+    rows!(count: WIDTH_PROBES WARM_CIRCUITS);
+    rows!(time: BUDGET_WAIT KEEPALIVE HEARD_CHECK);
     rows!(count: WARM_SPARES);
     rows!(time: REHANDSHAKE);
     rows!(count: MAX_CANDIDATES);

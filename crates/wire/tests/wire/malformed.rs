@@ -1,9 +1,11 @@
 //! Messages that no honest endpoint sends: cut off, doubled, overlong, of the wrong type, or simply noise.
 
+use bytes::Bytes;
 use telemesh_hashname::RollupError;
+use telemesh_wire::limits::{MAX_CREDENTIAL_LENGTH, MAX_INTRODUCTION_BODY_LENGTH};
 use telemesh_wire::{
-    Answer, ChannelKind, CloseReason, Control, DecodeError, Frame, Hello, HelloReply, InvalidValue, Open,
-    Refusal, RefusalCode,
+    Answer, Body, ChannelKind, CircuitId, CloseReason, Connection, Control, DecodeError, Frame, Hello,
+    HelloReply, Introduction, InvalidValue, Open, Refusal, RefusalCode, Target,
 };
 
 use crate::proto::Proto;
@@ -289,12 +291,61 @@ fn frames_need_a_kind_and_a_channel() {
     for length in 0..5 {
         assert_eq!(Frame::decode(&[2; 5][..length]), Err(DecodeError::Malformed { what: "frame" }));
     }
-    for kind in [0, 4, 255] {
+    for kind in [0, 5, 255] {
         assert_eq!(Frame::decode(&[kind, 0, 0, 0, 0]), Err(DecodeError::UnknownKind { what: "frame" }));
     }
     assert_eq!(Frame::decode(&[2, 0, 0, 0, 0]), Ok(Frame::Message { channel: 0, payload: &[] }));
     assert!(Frame::decode(&[1, 0, 0, 0, 0]).is_err(), "an open without a message");
     assert!(Frame::decode(&[3, 0, 0, 0, 0, 1]).is_err(), "a close with rubbish");
+    let mut notice = Vec::new();
+    Frame::Notice { open: Open::unreliable("path") }.encode_into(&mut notice).unwrap();
+    assert!(Frame::decode(&notice).is_ok());
+    notice[1] = 1;
+    assert_eq!(
+        Frame::decode(&notice),
+        Err(DecodeError::Malformed { what: "frame" }),
+        "a notice with a number"
+    );
+}
+
+#[test]
+fn introductions_are_read_whole_or_not_at_all() {
+    let whole = Introduction {
+        target: Target::Ticket(Bytes::from_static(&[7; 40])),
+        circuit: CircuitId::asked(1),
+        body: Body::Packet(Bytes::from_static(b"packet")),
+    };
+    let bytes = Bytes::from(whole.encode().unwrap());
+    for length in 0..8 + 1 + 2 + 40 + 1 {
+        assert!(Introduction::decode(&bytes.slice(..length)).is_err(), "{length} bytes");
+    }
+    for (place, value) in [(8, 2), (51, 3)] {
+        let mut unknown = bytes.to_vec();
+        unknown[place] = value;
+        assert!(Introduction::decode(&unknown.into()).is_err(), "byte {place} is {value}");
+    }
+    let keys = [&[0; 8][..], &[1], b"{\"hashname\":1}"].concat();
+    assert!(Connection::decode(&keys.into()).is_err(), "keys that are none");
+    assert!(Connection::decode(&Bytes::from_static(&[0; 8])).is_err(), "no body");
+}
+
+#[test]
+fn introductions_have_their_limits() {
+    let with = |target: usize, body: usize| {
+        let introduction = Introduction {
+            target: Target::Ticket(vec![1; target].into()),
+            circuit: CircuitId::asked(1),
+            body: Body::Sealed(vec![2; body].into()),
+        };
+        introduction.encode().map(|bytes| {
+            assert_eq!(Introduction::decode(&bytes.into()), Ok(introduction.clone()));
+        })
+    };
+    assert!(with(MAX_CREDENTIAL_LENGTH, MAX_INTRODUCTION_BODY_LENGTH).is_ok());
+    assert!(with(MAX_CREDENTIAL_LENGTH + 1, 0).is_err());
+    assert!(with(0, MAX_INTRODUCTION_BODY_LENGTH + 1).is_err());
+    let long = [&[0; 8][..], &[0], &vec![0; MAX_INTRODUCTION_BODY_LENGTH + 1]].concat();
+    assert!(Connection::decode(&long.into()).is_err());
 }
 
 #[test]

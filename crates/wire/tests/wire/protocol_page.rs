@@ -1,10 +1,11 @@
 //! `docs/PROTOCOL.md` shows messages, frames, link JSON and a URI: here they are made, and must be what the page says.
 
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use telemesh_hashname::{CipherSetId, PublicKeys};
+use telemesh_hashname::{CipherSetId, Hashname, PublicKeys};
 use telemesh_wire::{
-    Answer, Authority, ChannelKind, CloseReason, Control, Frame, InviteSecret, LinkInfo, LinkUri,
-    NoiseMessage, Open, PathAddress, Refusal, RefusalCode,
+    Answer, Authority, Body, ChannelKind, CircuitId, CloseReason, Connection, Control, Frame, Introduction,
+    InviteSecret, LinkInfo, LinkUri, NoiseMessage, Open, PathAddress, Refusal, RefusalCode, Target,
 };
 
 use crate::values::keys;
@@ -61,12 +62,23 @@ fn frames_are_those_on_the_page() {
         ("frame-open", Frame::Open { channel: 7, open: Open::unreliable("path") }),
         ("frame-message", Frame::Message { channel: 0x0102_0304, payload: b"hi" }),
         ("frame-close", Frame::Close { channel: 7, refusal: None }),
+        ("frame-notice", Frame::Notice { open: Open::unreliable("path") }),
         ("frame-refusal", Frame::Close { channel: 7, refusal: Some(busy()) }),
     ] {
         let mut bytes = Vec::new();
         frame.encode_into(&mut bytes).unwrap();
         assert_shown(name, &bytes);
     }
+}
+
+#[test]
+fn introductions_are_those_on_the_page() {
+    let body = Body::Packet(Bytes::from_static(&[1, 0, 0, 0]));
+    let target = Target::Hashname(Hashname::from_bytes([7; 32]));
+    let introduction = Introduction { target, circuit: CircuitId::asked(5), body: body.clone() };
+    assert_shown("introduction", &introduction.encode().unwrap());
+    let connection = Connection { circuit: CircuitId::routed(9), body };
+    assert_shown("connection", &connection.encode().unwrap());
 }
 
 #[test]

@@ -248,6 +248,7 @@ proptest! {
     fn frames_are_read_as_written(
         channel in any::<u32>(),
         open in open(),
+        notice in open(),
         payload in vec(any::<u8>(), 0..2_000),
         refusal in option::of(refusal()),
     ) {
@@ -255,11 +256,13 @@ proptest! {
             Frame::Open { channel, open },
             Frame::Message { channel, payload: &payload },
             Frame::Close { channel, refusal },
+            Frame::Notice { open: notice },
         ];
         for frame in frames {
             let mut bytes = vec![];
             frame.encode_into(&mut bytes).unwrap();
-            prop_assert_eq!(frame.channel(), channel);
+            let numbered = !matches!(frame, Frame::Notice { .. });
+            prop_assert_eq!(frame.channel(), if numbered { channel } else { 0 });
             prop_assert_eq!(Frame::decode(&bytes), Ok(frame));
         }
     }

@@ -1,0 +1,79 @@
+//! What a router delivers, and what is dropped.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use telemesh_channel::memory::{self, MemoryEndpoint};
+use telemesh_channel::{
+    Acceptor, Body, CircuitId, Connection, Endpoint, HandleError, Handler, Hashname, Introduction, Joined,
+    LinkInfo, Need, Open, Opener, Service,
+};
+use telemesh_connect::{CONNECT, ConnectService};
+
+/// An endpoint that writes down what arrives.
+struct Target {
+    endpoint: Arc<MemoryEndpoint>,
+    arrived: Mutex<Vec<(Hashname, CircuitId, Body)>>,
+}
+
+impl Acceptor for Target {
+    fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
+        self.endpoint.handle(channel_type, handler)
+    }
+}
+
+impl Endpoint for Target {
+    fn join(&self, _: &Hashname, _: &Introduction) -> Option<Joined> {
+        None
+    }
+
+    fn arrived(&self, router: &Hashname, circuit: CircuitId, body: Body) {
+        self.arrived.lock().unwrap().push((*router, circuit, body));
+    }
+
+    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool) {}
+
+    fn state(&self, _: &Need) -> bool {
+        false
+    }
+}
+
+/// A router's link to a target, and the target.
+fn world() -> (Arc<dyn Opener>, Arc<Target>) {
+    let [router, target] = [1, 2].map(|number| MemoryEndpoint::new(Hashname::from_bytes([number; 32])));
+    let (to_target, _) = memory::connect(&router, &target);
+    let target = Arc::new(Target { endpoint: target, arrived: Mutex::default() });
+    Arc::new(ConnectService::new()).install(target.clone()).unwrap();
+    (to_target, target)
+}
+
+async fn settle() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_router_delivers_arrives_with_its_circuit() {
+    let (to_target, target) = world();
+    let body = Body::Packet(Bytes::from(vec![1; 1_200]));
+    let connection = Connection { circuit: CircuitId::routed(9), body: body.clone() };
+    assert!(ConnectService::new().serve(&Need::Connection { target: to_target, connection }));
+    settle().await;
+    let expected = (Hashname::from_bytes([1; 32]), CircuitId::routed(9), body);
+    assert_eq!(*target.arrived.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn numbers_that_only_askers_choose_and_rubbish_are_dropped() {
+    let (to_target, target) = world();
+    let body = Body::Packet(Bytes::from_static(b"packet"));
+    let asked = Connection { circuit: CircuitId::asked(9), body };
+    to_target.notify(Open::unreliable(CONNECT).with_body(asked.encode().unwrap())).unwrap();
+    to_target.notify(Open::unreliable(CONNECT).with_body(vec![7; 9])).unwrap();
+    to_target.notify(Open::unreliable(CONNECT)).unwrap();
+    settle().await;
+    assert!(target.arrived.lock().unwrap().is_empty());
+}

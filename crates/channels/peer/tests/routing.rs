@@ -1,0 +1,125 @@
+//! What the service sends as an asker, and what it does as a router.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use telemesh_channel::memory::{self, MemoryEndpoint};
+use telemesh_channel::{
+    Acceptor, Body, CircuitId, Connection, Endpoint, HandleError, Handler, Hashname, Introduction, Joined,
+    LinkInfo, Need, Open, Opener, Service, Target,
+};
+use telemesh_peer::{PEER, PeerService};
+
+/// An endpoint that joins whoever asks to one peer of its own, and writes down what it is asked and what it needs.
+struct Router {
+    endpoint: Arc<MemoryEndpoint>,
+    target: Arc<dyn Opener>,
+    asked: Mutex<Vec<(Hashname, Introduction)>>,
+    needed: Mutex<Vec<Connection>>,
+}
+
+impl Acceptor for Router {
+    fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
+        self.endpoint.handle(channel_type, handler)
+    }
+}
+
+impl Endpoint for Router {
+    fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined> {
+        self.asked.lock().unwrap().push((*asker, introduction.clone()));
+        let known = introduction.target == Target::Hashname(self.target.peer());
+        known.then(|| Joined { target: self.target.clone(), circuit: CircuitId::routed(9) })
+    }
+
+    fn arrived(&self, _: &Hashname, _: CircuitId, _: Body) {}
+
+    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool) {}
+
+    fn state(&self, need: &Need) -> bool {
+        let Need::Connection { connection, .. } = need else { return false };
+        self.needed.lock().unwrap().push(connection.clone());
+        true
+    }
+}
+
+/// An asker with a link to a router that has a link to a target.
+fn world() -> (Arc<dyn Opener>, Arc<Router>) {
+    let [asker, router, target] =
+        [1, 2, 3].map(|number| MemoryEndpoint::new(Hashname::from_bytes([number; 32])));
+    let (to_router, _) = memory::connect(&asker, &router);
+    let (to_target, _) = memory::connect(&router, &target);
+    let router = Arc::new(Router {
+        endpoint: router,
+        target: to_target,
+        asked: Mutex::default(),
+        needed: Mutex::default(),
+    });
+    Arc::new(PeerService::new()).install(router.clone()).unwrap();
+    (to_router, router)
+}
+
+fn introduction(target: u8) -> Introduction {
+    Introduction {
+        target: Target::Hashname(Hashname::from_bytes([target; 32])),
+        circuit: CircuitId::asked(5),
+        body: Body::Packet(Bytes::from(vec![1; 1_200])),
+    }
+}
+
+/// Lets the tasks of the handlers run.
+async fn settle() {
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_asker_asks_reaches_the_other_end_of_the_circuit() {
+    let (to_router, router) = world();
+    let asked = introduction(3);
+    let need = Need::Introduction { router: to_router, introduction: asked.clone() };
+    assert!(PeerService::new().serve(&need));
+    settle().await;
+    assert_eq!(*router.asked.lock().unwrap(), [(Hashname::from_bytes([1; 32]), asked.clone())]);
+    let expected = Connection { circuit: CircuitId::routed(9), body: asked.body };
+    assert_eq!(*router.needed.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn whom_the_router_does_not_join_nobody_hears_of() {
+    let (to_router, router) = world();
+    let need = Need::Introduction { router: to_router, introduction: introduction(4) };
+    PeerService::new().serve(&need);
+    settle().await;
+    assert_eq!(router.asked.lock().unwrap().len(), 1);
+    assert!(router.needed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_introduction_is_dropped() {
+    let (to_router, router) = world();
+    let body = introduction(3).encode().unwrap();
+    to_router.notify(Open::unreliable(PEER).with_body(body[..20].to_vec())).unwrap();
+    to_router.notify(Open::unreliable(PEER)).unwrap();
+    // A reliable channel is none of this type's.
+    let channel = to_router.open(Open::reliable(PEER).with_body(body)).await.unwrap();
+    settle().await;
+    assert!(router.asked.lock().unwrap().is_empty());
+    drop(channel);
+}
+
+#[tokio::test]
+async fn needs_of_others_are_not_served() {
+    let (to_router, _) = world();
+    let connection = Connection { circuit: CircuitId::routed(9), body: introduction(3).body };
+    assert!(!PeerService::new().serve(&Need::Connection { target: to_router, connection }));
+}
+
+#[tokio::test]
+async fn a_type_that_has_a_handler_already_is_an_error() {
+    let (_, router) = world();
+    let again: Arc<PeerService> = Arc::default();
+    assert!(matches!(again.install(router), Err(HandleError::Taken(_))));
+}

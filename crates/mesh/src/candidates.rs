@@ -1,0 +1,193 @@
+//! Where a peer is told that this endpoint can be reached, and what it tells us.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use telemesh_channel::{Need, Opener};
+use telemesh_hashname::Hashname;
+use telemesh_wire::{LinkInfo, PathAddress};
+
+use crate::cell::LinkCell;
+use crate::link::Link;
+use crate::shared::Shared;
+
+/// Addresses under which peers see us that are remembered: a few networks with two address families each.
+const MAX_OBSERVED: usize = 8;
+
+/// Grants that keep addresses from a contact. They take away, so that what is not said is the useful default.
+pub(crate) const PUBLIC_PATHS: &str = "paths:public";
+/// See [`PUBLIC_PATHS`].
+pub(crate) const ROUTER_PATHS: &str = "paths:routers";
+
+/// Which addresses of ours a peer may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    /// All of them.
+    All,
+    /// Those that everybody on the internet can send to.
+    Public,
+    /// None: only that routers lead to us.
+    Routers,
+}
+
+/// Addresses under which peers see us from outside, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Observed(Vec<PathAddress>);
+
+impl Observed {
+    /// A peer sees us at this address, on a path of this kind.
+    pub(crate) fn add(&mut self, address: SocketAddr, path: &PathAddress) {
+        let seen = match path {
+            PathAddress::Udp(_) => PathAddress::Udp(address),
+            // Of QUIC connections the port is our own, and nobody listens there.
+            _ => return,
+        };
+        self.0.retain(|other| *other != seen);
+        if self.0.len() >= MAX_OBSERVED {
+            self.0.remove(0);
+        }
+        self.0.push(seen);
+    }
+
+    /// The network is another one.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Shared {
+    /// What this peer may know of where we are: addresses of our own, and those that others have seen.
+    fn info_for(&self, cell: &LinkCell) -> LinkInfo {
+        let tell = match self.core.trust.contact(&cell.peer) {
+            None => Tell::Public,
+            Some(contact) if contact.grants().contains(ROUTER_PATHS) => Tell::Routers,
+            Some(contact) if contact.grants().contains(PUBLIC_PATHS) => Tell::Public,
+            Some(_) => Tell::All,
+        };
+        let here = cell.look(|inner| inner.link.path().map(|path| path.address));
+        let same_machine =
+            here.and_then(|path| path.socket_address()).is_some_and(|at| at.ip().is_loopback());
+        let local = self
+            .core
+            .outlets()
+            .iter()
+            .flat_map(|outlet| outlet.transport.local_addresses())
+            .collect::<Vec<_>>();
+        // The outside ones first: there is room for so many, and an interface more or less matters less.
+        let seen = self.core.ways.observed.lock().0.iter().rev().copied().collect::<Vec<_>>();
+        let mut info = LinkInfo::unresolved(self.core.hashname());
+        for address in seen.into_iter().chain(local) {
+            let may = address.socket_address().is_some_and(|at| match tell {
+                Tell::All => !at.ip().is_loopback() || same_machine,
+                Tell::Public => is_public(&at.ip()),
+                Tell::Routers => false,
+            });
+            let new = may && !is_link_local(&address) && !info.addresses().any(|path| path == address);
+            if new && let Ok(longer) = info.clone().with_path(address) {
+                info = longer;
+            }
+        }
+        for router in self.core.trust.routers() {
+            if let Ok(longer) = info.clone().with_path(PathAddress::Peer(router)) {
+                info = longer;
+            }
+        }
+        info
+    }
+
+    /// Tells the peer where we are, and tries once more where it may be: both ends do so at the same time.
+    pub(crate) fn compare_paths(self: &Arc<Self>, cell: &Arc<LinkCell>, ask: bool) {
+        if !cell.state().is_up() {
+            return;
+        }
+        let info = self.info_for(cell);
+        let peer: Arc<dyn Opener> = Arc::new(Link { cell: cell.clone() });
+        if self.serve(&Need::Comparison { peer, info, ask }) {
+            cell.drive(|inner, now, _| inner.link.retry_direct(now));
+        }
+    }
+
+    /// A peer has told where it is.
+    pub(crate) fn compared(self: &Arc<Self>, peer: &Hashname, info: &LinkInfo, asks: bool) {
+        let Some(cell) = self.table.read().find(peer).cloned() else { return };
+        if info.hashname() != *peer {
+            return;
+        }
+        self.core.trust.told_routers(info);
+        cell.drive(|inner, now, _| {
+            let here = inner.link.path().and_then(|path| path.address.socket_address());
+            let same_machine = here.is_some_and(|at| at.ip().is_loopback());
+            for address in info.addresses() {
+                let loopback = address.socket_address().is_some_and(|at| at.ip().is_loopback());
+                // Whoever names our own loopback addresses from elsewhere would have us knock at our own doors.
+                if !loopback || same_machine {
+                    inner.link.add_told_candidate(now, address);
+                }
+            }
+            inner.link.retry_direct(now);
+        });
+        if asks {
+            self.compare_paths(&cell, false);
+        }
+    }
+}
+
+/// Whether an address means something only on one cable.
+fn is_link_local(address: &PathAddress) -> bool {
+    match address.socket_address().map(|at| at.ip()) {
+        Some(IpAddr::V6(ip)) => ip.is_unicast_link_local(),
+        Some(IpAddr::V4(ip)) => ip.is_link_local(),
+        None => false,
+    }
+}
+
+/// Whether an address is one of the internet's: not of a private network (RFC 1918, RFC 6598, RFC 4193) or of this machine.
+fn is_public(ip: &IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared)
+        }
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_private_networks_are_not_public() {
+        for private in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1",
+            "::1",
+        ] {
+            assert!(!is_public(&private.parse().unwrap()), "{private}");
+        }
+        for public in ["1.1.1.1", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
+            assert!(is_public(&public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[test]
+    fn what_others_see_is_remembered_as_long_as_there_is_room() {
+        let path = |port| PathAddress::Udp(([192, 0, 2, 1], port).into());
+        let mut observed = Observed::default();
+        for port in 1..=10 {
+            observed.add(([192, 0, 2, 1], port).into(), &path(9));
+        }
+        observed.add(([192, 0, 2, 1], 4).into(), &path(9));
+        observed.add(([192, 0, 2, 7], 4).into(), &PathAddress::Quic(([192, 0, 2, 7], 443).into()));
+        assert_eq!(observed.0.len(), MAX_OBSERVED);
+        assert_eq!(observed.0.last(), Some(&path(4)));
+        assert_eq!(observed.0.first(), Some(&path(3)));
+    }
+}

@@ -1,0 +1,241 @@
+//! Links through routers, and the better paths that follow: introductions, circuits, NATs.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemesh_channel::Acceptor as _;
+use telemesh_mesh::{Link, LinkError, LinkInfo, PathAddress};
+use telemesh_testkit::simnet::NatConfig;
+use telemesh_testkit::{Node, TRANSFER, Tally, World, serve, transfer};
+use tokio::time::sleep;
+
+/// Who somebody is, without any address.
+fn keys_of(node: &Node) -> LinkInfo {
+    LinkInfo::new(node.info().keys().clone()).unwrap()
+}
+
+fn is_direct(link: &Link) -> bool {
+    link.path().is_some_and(|path| path.address.is_direct())
+}
+
+/// Waits until the link's data goes straight to the peer; whether it did in time.
+async fn goes_direct(link: &Link, within: Duration) -> bool {
+    let until = tokio::time::Instant::now() + within;
+    while tokio::time::Instant::now() < until {
+        if is_direct(link) {
+            return true;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+#[test]
+fn two_that_know_each_others_keys_link_through_a_router_and_then_directly() {
+    World::run(1, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&alice, &router).await;
+        world.use_router(&bob, &router).await;
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        let link = alice.mesh().link(keys_of(&bob)).await.unwrap();
+        assert!(goes_direct(&link, Duration::from_secs(1)).await, "{}", link.explain());
+        // The router is not needed any more.
+        router.crash();
+        let tally = Arc::new(Tally::default());
+        bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
+        transfer(&link, 1, 100_000).await.unwrap();
+        assert_eq!((tally.whole(), tally.wrong().len()), (1, 0));
+    });
+}
+
+#[test]
+fn two_that_know_only_each_others_hashnames_link_through_a_router() {
+    World::run(2, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&alice, &router).await;
+        world.use_router(&bob, &router).await;
+        bob.mesh().add_contact(alice.hashname()).unwrap();
+        let link = alice.mesh().link(bob.hashname()).await.unwrap();
+        assert!(link.state().is_up());
+        assert!(goes_direct(&link, Duration::from_secs(1)).await, "{}", link.explain());
+    });
+}
+
+#[test]
+fn a_stranger_who_knows_the_hashname_is_shown_and_gets_in_when_it_is_accepted() {
+    World::run(3, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&alice, &router).await;
+        world.use_router(&bob, &router).await;
+        bob.mesh().discover(true);
+        let mut discovered = bob.mesh().discovered();
+        let dialling = tokio::spawn({
+            let (mesh, bob) = (alice.mesh(), bob.hashname());
+            async move { mesh.link(bob).await }
+        });
+        let stranger = discovered.next().await.unwrap();
+        assert_eq!(stranger.hashname, alice.hashname());
+        assert_eq!(stranger.paths, [PathAddress::Peer(router.hashname())]);
+        bob.mesh().link(stranger).await.unwrap();
+        assert!(dialling.await.unwrap().unwrap().state().is_up());
+    });
+}
+
+/// When, counted from the dial, the asker got how many bytes from anybody at all. `which` chooses the target; the worlds are the same
+/// otherwise.
+fn answers_to_an_asker(which: usize) -> Vec<(Duration, usize)> {
+    World::run(4, |world| async move {
+        let router = world.router("router");
+        let alice = world.node("alice");
+        let others = [world.node("unknown"), world.node("offline"), world.node("refusing")];
+        for node in [&alice, &others[1], &others[2]] {
+            world.use_router(node, &router).await;
+        }
+        others[1].crash();
+        sleep(Duration::from_secs(200)).await;
+        let [PathAddress::Udp(here), ..] = alice.addresses()[..] else { panic!("an address") };
+        world.take_tapped();
+        let started = tokio::time::Instant::now();
+        let dialling = tokio::spawn({
+            let (mesh, target) = (alice.mesh(), others[which].hashname());
+            async move { mesh.link(target).await }
+        });
+        let mut answers = Vec::new();
+        while started.elapsed() < Duration::from_secs(29) {
+            sleep(Duration::from_millis(10)).await;
+            let tapped = world.take_tapped();
+            let to_us = tapped.iter().filter(|tapped| tapped.to == here);
+            answers.extend(to_us.map(|tapped| (started.elapsed(), tapped.payload.len())));
+        }
+        assert!(matches!(dialling.await.unwrap(), Err(LinkError::TimedOut(_))));
+        answers
+    })
+}
+
+#[test]
+fn unknown_offline_and_refusing_targets_look_the_same_to_who_asks() {
+    let unknown = answers_to_an_asker(0);
+    assert!(unknown.len() < 16, "answers to probes and keepalives at most: {unknown:?}");
+    assert_eq!(answers_to_an_asker(1), unknown);
+    assert_eq!(answers_to_an_asker(2), unknown);
+}
+
+#[test]
+fn whoever_has_no_grant_is_not_routed() {
+    World::run(5, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        let link = world.link(&alice, &router).await;
+        link.router(true);
+        world.link(&bob, &router).await.router(true);
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        assert!(matches!(alice.mesh().link(keys_of(&bob)).await, Err(LinkError::TimedOut(_))));
+        assert_eq!(router.mesh().routing().unwrap().circuits, 0);
+    });
+}
+
+#[test]
+fn without_a_router_a_bare_hashname_fails_at_once() {
+    World::run(6, |world| async move {
+        let alice = world.node("alice");
+        let nobody = world.node("bob").hashname();
+        assert!(matches!(alice.mesh().link(nobody).await, Err(LinkError::NoIntroducer(_))));
+    });
+}
+
+/// Links two nodes behind NATs of these kinds through a router; whether they end up with a direct path.
+async fn through_nats(world: &World, first: NatConfig, second: NatConfig) -> bool {
+    let router = world.router("router");
+    let (one, two) = (world.nat(first), world.nat(second));
+    let (alice, bob) = (world.node_behind(one, "alice"), world.node_behind(two, "bob"));
+    world.use_router(&alice, &router).await;
+    world.use_router(&bob, &router).await;
+    bob.mesh().add_contact(keys_of(&alice)).unwrap();
+    let tally = Arc::new(Tally::default());
+    bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
+    let link = alice.mesh().link(keys_of(&bob)).await.unwrap();
+    transfer(&link, 1, 200_000).await.unwrap();
+    let direct = goes_direct(&link, Duration::from_secs(20)).await;
+    transfer(&link, 2, 200_000).await.unwrap();
+    assert_eq!((tally.whole(), tally.wrong().len()), (2, 0));
+    direct
+}
+
+#[test]
+fn cones_are_opened_from_both_sides_and_symmetric_ones_keep_the_router() {
+    let kinds = [
+        NatConfig::full_cone(),
+        NatConfig::address_restricted(),
+        NatConfig::port_restricted(),
+        NatConfig::symmetric(),
+    ];
+    for (row, first) in kinds.iter().enumerate() {
+        for (column, second) in kinds.iter().enumerate() {
+            let seed = u64::try_from(row * 10 + column).unwrap();
+            let (first, second) = (first.clone(), second.clone());
+            let direct =
+                World::run(100 + seed, |world| async move { through_nats(&world, first, second).await });
+            // A symmetric one is met where the other lets any port of the same address in.
+            let hard = (row == 3 && column >= 2) || (column == 3 && row >= 2);
+            assert!(direct || hard, "nats {row} and {column}");
+        }
+    }
+}
+
+#[test]
+fn a_router_that_restarts_gets_its_circuits_back() {
+    World::run(7, |world| async move {
+        let router = world.router("router");
+        let (one, two) = (world.nat(NatConfig::symmetric()), world.nat(NatConfig::symmetric()));
+        let (alice, bob) = (world.node_behind(one, "alice"), world.node_behind(two, "bob"));
+        world.use_router(&alice, &router).await;
+        world.use_router(&bob, &router).await;
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        let tally = Arc::new(Tally::default());
+        bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
+        let link = alice.mesh().link(keys_of(&bob)).await.unwrap();
+        let ups = link.state().ups;
+        router.crash();
+        sleep(Duration::from_millis(500)).await;
+        let mesh = router.start();
+        mesh.links().iter().for_each(Link::connect);
+        let started = tokio::time::Instant::now();
+        transfer(&link, 1, 50_000).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert_eq!(link.state().ups, ups, "the link itself did not notice");
+    });
+}
+
+#[test]
+fn when_the_direct_path_dies_the_router_takes_over_without_a_lost_byte() {
+    World::run(8, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&alice, &router).await;
+        world.use_router(&bob, &router).await;
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        let tally = Arc::new(Tally::default());
+        bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
+        let link = alice.mesh().link(keys_of(&bob)).await.unwrap();
+        assert!(goes_direct(&link, Duration::from_secs(1)).await);
+        sleep(Duration::from_secs(100)).await;
+        world.with_network(|network| {
+            network.block(alice.host(), bob.host());
+            network.block(bob.host(), alice.host());
+        });
+        let started = tokio::time::Instant::now();
+        transfer(&link, 1, 50_000).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        assert!(!is_direct(&link));
+        world.with_network(|network| {
+            network.unblock(alice.host(), bob.host());
+            network.unblock(bob.host(), alice.host());
+        });
+        assert!(goes_direct(&link, Duration::from_secs(60)).await, "{}", link.explain());
+    });
+}
