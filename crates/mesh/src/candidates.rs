@@ -64,9 +64,7 @@ impl Shared {
             Some(contact) if contact.grants().contains(PUBLIC_PATHS) => Tell::Public,
             Some(_) => Tell::All,
         };
-        let here = cell.look(|inner| inner.link.path().map(|path| path.address));
-        let same_machine =
-            here.and_then(|path| path.socket_address()).is_some_and(|at| at.ip().is_loopback());
+        let same_machine = self.is_same_machine(cell);
         let local = self
             .core
             .outlets()
@@ -95,6 +93,16 @@ impl Shared {
         info
     }
 
+    /// Whether the peer, or the router that leads to it, is reached at a loopback address.
+    fn is_same_machine(&self, cell: &LinkCell) -> bool {
+        let path = cell.look(|inner| inner.link.path().map(|path| path.address));
+        let next = path.and_then(|path| match path.router() {
+            Some(router) => self.core.ways.whereabouts.of(router),
+            None => Some(path),
+        });
+        next.and_then(|next| next.socket_address()).is_some_and(|at| at.ip().is_loopback())
+    }
+
     /// Tells the peer where we are, and tries once more where it may be: both ends do so at the same time.
     pub(crate) fn compare_paths(self: &Arc<Self>, cell: &Arc<LinkCell>, ask: bool) {
         if !cell.state().is_up() {
@@ -114,9 +122,8 @@ impl Shared {
             return;
         }
         self.core.trust.told_routers(info);
+        let same_machine = self.is_same_machine(&cell);
         cell.drive(|inner, now, _| {
-            let here = inner.link.path().and_then(|path| path.address.socket_address());
-            let same_machine = here.is_some_and(|at| at.ip().is_loopback());
             for address in info.addresses() {
                 let loopback = address.socket_address().is_some_and(|at| at.ip().is_loopback());
                 // Whoever names our own loopback addresses from elsewhere would have us knock at our own doors.

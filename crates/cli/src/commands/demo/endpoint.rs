@@ -25,13 +25,23 @@ pub(super) struct Endpoint {
 pub(super) struct Remains {
     keys: Zeroizing<Vec<u8>>,
     store: Arc<MemoryStore>,
+    router: bool,
 }
 
 impl Endpoint {
     /// A new endpoint with new keys.
     pub(super) async fn new() -> Result<Self, Failure> {
+        Self::start(false).await
+    }
+
+    /// A new endpoint that is a router.
+    pub(super) async fn router() -> Result<Self, Failure> {
+        Self::start(true).await
+    }
+
+    async fn start(router: bool) -> Result<Self, Failure> {
         let keys = telemesh::generate_keys()?.to_bytes();
-        let remains = Remains { keys, store: Arc::default() };
+        let remains = Remains { keys, store: Arc::default(), router };
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
         match remains.revive(v4).await {
@@ -80,7 +90,10 @@ impl Remains {
 
     async fn revive(&self, listen: SocketAddr) -> Result<(Mesh, IncomingStreams), Failure> {
         let keys = KeySet::from_bytes(&self.keys).map_err(|error| Failure::Failed(error.to_string()))?;
-        let builder = telemesh::builder(keys).listen(listen).store(self.store.clone());
+        let mut builder = telemesh::builder(keys).listen(listen).store(self.store.clone());
+        if self.router {
+            builder = builder.router(telemesh::BridgeConfig::default());
+        }
         let created = builder.handle(PERF, protocol::answer)?.create().await;
         let mesh = created.map_err(|error: CreateError| Failure::from(error))?;
         let streams = mesh.on_stream()?;

@@ -8,6 +8,7 @@ mod endpoint;
 mod report;
 mod requests;
 mod restart;
+mod router;
 mod silence;
 mod transfer;
 
@@ -46,6 +47,8 @@ pub(crate) async fn run(context: &Context, options: &Demo) -> Result<(), Failure
     report.step("address-change", title, address_change::run(&link, &mut alice, &bob, size)).await?;
     drop(link);
     report.step("restart", "one end dies and comes back", restart::run(&mut alice, bob)).await?;
+    let title = "a router leads two endpoints to each other by their hashnames, and is needed no more";
+    report.step("router", title, router::run()).await?;
     report.step("silence", "strangers get no answer, whatever they send", silence::run(&alice)).await?;
     report.finish()
 }
