@@ -31,13 +31,13 @@ pub use mdns::mdns;
 pub use packet::{packet, record};
 pub use sock::sock;
 pub use stream::stream;
-pub use wire::{answer, control, frame, hello, open};
+pub use wire::{answer, control, frame, hello, introduction, open};
 
 /// A target's function.
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -47,6 +47,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("answer", answer),
     ("control", control),
     ("frame", frame),
+    ("introduction", introduction),
     ("path_address", path_address),
     ("link_json", link_json),
     ("link_uri", link_uri),

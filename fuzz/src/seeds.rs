@@ -9,8 +9,8 @@ use telemesh_hashname::Hashname;
 use telemesh_keys::{KeySet, seal};
 use telemesh_link::PeerRecord;
 use telemesh_wire::{
-    Answer, Authority, ChannelKind, Credential, Frame, InviteSecret, LinkInfo, LinkInfoError, LinkUri, Open,
-    PathAddress, Refusal, RefusalCode, RouterHint,
+    Answer, Authority, Body, ChannelKind, CircuitId, Credential, Frame, Introduction, InviteSecret, LinkInfo,
+    LinkInfoError, LinkUri, Open, PathAddress, Refusal, RefusalCode, RouterHint, Target,
 };
 
 use crate::files::{hello, message};
@@ -101,6 +101,14 @@ fn messages(add: Add<'_>) {
         ("close", Frame::Close { channel: 3, refusal: None }),
         ("refuse", Frame::Close { channel: 4, refusal: Some(refusal) }),
     ];
+    let circuit = CircuitId::asked(5);
+    let body = Body::Packet(bytes::Bytes::from_static(&[1, 0, 0, 0]));
+    let by_hashname = Target::Hashname(Hashname::from_bytes([7; 32]));
+    let by_ticket = Target::Ticket(bytes::Bytes::from_static(&[9; 68]));
+    for (name, target) in [("hashname", by_hashname), ("ticket", by_ticket)] {
+        let introduction = Introduction { target, circuit, body: body.clone() };
+        add("introduction", name, &introduction.encode().unwrap_or_default());
+    }
     for (name, frame) in frames {
         let mut bytes = Vec::new();
         if frame.encode_into(&mut bytes).is_ok() {

@@ -4,7 +4,9 @@ use telemesh_wire::limits::{
     FRAME_HEADER_LENGTH, MAX_ANSWER_LENGTH, MAX_CHANNEL_TYPE_LENGTH, MAX_CONTROL_LENGTH, MAX_HEADERS,
     MAX_HELLO_LENGTH, MAX_OPEN_LENGTH, MAX_REASON_LENGTH,
 };
-use telemesh_wire::{Answer, Control, DecodeError, Frame, Hello, HelloReply, Open, Refusal};
+use telemesh_wire::{
+    Answer, Connection, Control, DecodeError, Frame, Hello, HelloReply, Introduction, Open, Refusal,
+};
 
 /// [`Hello`] and [`HelloReply`].
 pub fn hello(data: &[u8]) {
@@ -61,6 +63,19 @@ pub fn control(data: &[u8]) {
         let bytes = control.encode();
         assert!(bytes.len() <= MAX_CONTROL_LENGTH);
         assert_eq!(Control::decode(&bytes), Ok(control));
+    }
+}
+
+/// [`Introduction`] and [`Connection`].
+pub fn introduction(data: &[u8]) {
+    let data = bytes::Bytes::copy_from_slice(data);
+    if let Ok(introduction) = Introduction::decode(&data) {
+        let bytes = introduction.encode().unwrap_or_default();
+        assert_eq!(Introduction::decode(&bytes.into()), Ok(introduction));
+    }
+    if let Ok(connection) = Connection::decode(&data) {
+        let bytes = connection.encode().unwrap_or_default();
+        assert_eq!(Connection::decode(&bytes.into()), Ok(connection));
     }
 }
 

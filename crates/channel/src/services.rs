@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use telemesh_hashname::Hashname;
 use telemesh_wire::{Body, CircuitId, Connection, Introduction, LinkInfo};
 
@@ -35,6 +36,11 @@ pub enum Need {
         /// What to pass on, and to whom.
         introduction: Introduction,
     },
+    /// A router of ours should give us a ticket, which others can show to it so that it leads them to us.
+    Ticket {
+        /// The link with the router.
+        router: Arc<dyn Opener>,
+    },
     /// As a router: something has to reach the endpoint at the other end of a circuit.
     Connection {
         /// The link with that endpoint.
@@ -57,6 +63,12 @@ pub enum Need {
 pub trait Endpoint: Acceptor {
     /// As a router: a peer asks to be led to somebody. `None`, whatever the reason, is silence.
     fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined>;
+
+    /// As a router: a ticket for a peer, if this endpoint is a router for it.
+    fn ticket_for(&self, peer: &Hashname) -> Option<Bytes>;
+
+    /// A router has given this endpoint a ticket.
+    fn got_ticket(&self, router: &Hashname, ticket: &[u8]);
 
     /// As the one who was asked for: something came through a router's hands.
     fn arrived(&self, router: &Hashname, circuit: CircuitId, body: Body);

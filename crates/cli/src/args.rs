@@ -221,6 +221,9 @@ pub(crate) struct Invite {
     /// How long it is good for, like 90s, 10m, 2h or 1d
     #[arg(long = "for", default_value = "10m", value_name = "TIME", value_parser = valid)]
     pub(crate) valid: Duration,
+    /// A URI of one of our routers, which leads to us and tells nobody who we are; the router's name or hashname
+    #[arg(long, value_name = "ROUTER")]
+    pub(crate) via: Option<String>,
     /// Also as a QR code
     #[arg(long)]
     pub(crate) qr: bool,

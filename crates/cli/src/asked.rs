@@ -40,6 +40,7 @@ pub(crate) fn invite(options: Invite) -> Request {
             grants: options.grants,
             uses: options.uses,
             valid: options.valid,
+            via: options.via,
         },
     }
 }

@@ -139,6 +139,8 @@ pub(crate) enum Noticed {
     Network,
     /// It asks for a link.
     Request,
+    /// It knows our hashname, and a router has brought its keys.
+    Introduction,
 }
 
 /// The two states that change while somebody looks.

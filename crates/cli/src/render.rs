@@ -199,6 +199,7 @@ impl Renderer {
         let Happened::Discovered { hashname, name, via, paths, .. } = happened else { return Ok(()) };
         let at = paths.join(", ");
         let what = match (via, name) {
+            (Noticed::Introduction, _) => format!("asks for a link, through {at}"),
             (Noticed::Request, _) => format!("asks for a link, from {at}"),
             (Noticed::Network, Some(name)) => format!("is nearby, at {at}: {name}"),
             (Noticed::Network, None) => format!("is nearby, at {at}"),

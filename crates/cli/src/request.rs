@@ -53,6 +53,9 @@ pub(crate) enum Request {
         uses: u32,
         #[serde(default = "invite_time", rename = "valid_s", with = "whole_seconds")]
         valid: Duration,
+        /// The router whose URI it is to be: a contact's name or hashname.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<String>,
     },
     /// The invites that are open.
     Invites {},

@@ -74,6 +74,11 @@ pub(crate) fn has_invite(target: &LinkTarget) -> bool {
     matches!(target, LinkTarget::Uri(uri) if uri.invite().is_some())
 }
 
+/// Whether it is a router's URI, which leads to somebody whom it does not name.
+pub(crate) fn is_by_router(target: &LinkTarget) -> bool {
+    matches!(target, LinkTarget::Uri(uri) if uri.session_id().is_some())
+}
+
 fn unreadable(source: &str, error: &io::Error) -> Failure {
     Failure::Usage(format!("TO: could not read {source}: {error}"))
 }

@@ -38,7 +38,7 @@
 //! # In reading order
 //!
 //! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `tags`, `tag_table`,
-//! `admission`, `cookie`, `gate`, `invite` (admission) · `session`, `lineage`, `sessions`, `record`, `fragment` · `path`,
+//! `admission`, `cookie`, `gate`, `invite`, `ticket` (admission) · `session`, `lineage`, `sessions`, `record`, `fragment` · `path`,
 //! `paths`, `budget` · `link` · `bridge` · `state`, `counters`, `timers`, `rate`, `random`.
 //!
 //! # Features
@@ -75,6 +75,7 @@ mod sessions;
 mod state;
 mod tag_table;
 mod tags;
+mod ticket;
 mod timers;
 
 #[cfg(test)]
@@ -105,4 +106,5 @@ pub use session::About;
 pub use state::{DownReason, Event, Explain, Missing, PingId, State};
 pub use tag_table::TagTable;
 pub use tags::ReturnTags;
+pub use ticket::{TICKET_SIZE, TicketKey, open_introduction, seal_introduction};
 pub use timers::MAX_CANDIDATES;

@@ -9,7 +9,9 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng};
 use telemesh_channel::{HandleError, Handler, LinkEventSource, Registry, Service};
 use telemesh_keys::KeySet;
-use telemesh_link::{Bridge, BridgeConfig, Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey};
+use telemesh_link::{
+    Bridge, BridgeConfig, Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey, TicketKey,
+};
 use telemesh_transport::{Discovery, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -29,6 +31,7 @@ use crate::shared::Shared;
 use crate::state::LinkError;
 use crate::store::{MemoryStore, PeerStore};
 use crate::table::Table;
+use crate::tickets::Sought;
 use crate::traces::Traces;
 use crate::trust::Trust;
 use crate::wants::{self, Want, Wants};
@@ -260,6 +263,7 @@ impl MeshBuilder {
         let mut gate = Gate::new(identity, GateConfig::new(link_config.tags.clone()), seed, clock::now());
         gate.set_public(self.public || self.router.is_some());
         let bridge = self.router.map(|config| Bridge::new(config, rng.next_u64()));
+        let tickets = TicketKey::of(&core.identity);
         let shared = Arc::new(Shared {
             core,
             table: RwLock::new(Table::default()),
@@ -269,6 +273,9 @@ impl MeshBuilder {
             link_config,
             services: self.services,
             bridge: Mutex::new(bridge),
+            tickets,
+            own_tickets: Mutex::default(),
+            sought: Sought::default(),
             used_routers: Mutex::default(),
             rng: Mutex::new(rng),
         });

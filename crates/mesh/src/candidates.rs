@@ -85,8 +85,8 @@ impl Shared {
                 info = longer;
             }
         }
-        for router in self.core.trust.routers() {
-            if let Ok(longer) = info.clone().with_path(PathAddress::Peer(router)) {
+        for router in self.router_hints() {
+            if let Ok(longer) = info.clone().with_path(router) {
                 info = longer;
             }
         }

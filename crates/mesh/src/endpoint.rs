@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use telemesh_channel::{
     Acceptor, Body, CircuitId, Endpoint, HandleError, Handler, Introduction, Joined, LinkInfo, Need,
 };
@@ -32,6 +33,16 @@ impl Acceptor for LocalEndpoint {
 impl Endpoint for LocalEndpoint {
     fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined> {
         self.shared.upgrade()?.join(asker, introduction)
+    }
+
+    fn ticket_for(&self, peer: &Hashname) -> Option<Bytes> {
+        self.shared.upgrade()?.ticket_for(peer)
+    }
+
+    fn got_ticket(&self, router: &Hashname, ticket: &[u8]) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.got_ticket(router, ticket);
+        }
     }
 
     fn arrived(&self, router: &Hashname, circuit: CircuitId, body: Body) {

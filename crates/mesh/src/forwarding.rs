@@ -87,9 +87,19 @@ impl Shared {
     /// As a router: joins the asker to whom it asks for, if either is one for whom this endpoint is a router. `None` is silence,
     /// whatever the reason.
     pub(crate) fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined> {
-        let Target::Hashname(target) = &introduction.target else { return None };
         let trust = &self.core.trust;
-        let may = trust.has_grant(asker, ROUTER_GRANT) || trust.has_grant(target, ROUTER_GRANT);
+        let (target, may) = match &introduction.target {
+            // Whoever is no contact is led only to whom it has a ticket for.
+            Target::Hashname(target) => {
+                let granted = trust.has_grant(asker, ROUTER_GRANT) || trust.has_grant(target, ROUTER_GRANT);
+                (*target, granted && trust.contact(asker).is_some())
+            }
+            Target::Ticket(ticket) => {
+                let target = self.ticket_holder(ticket)?;
+                (target, trust.has_grant(&target, ROUTER_GRANT))
+            }
+        };
+        let target = &target;
         let shown = match &introduction.body {
             Body::Keys(info) => info.hashname() == *asker,
             Body::Packet(_) | Body::Sealed(_) => true,

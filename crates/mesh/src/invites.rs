@@ -225,6 +225,15 @@ impl Invites {
         }
     }
 
+    /// The secrets of those that are open.
+    pub(crate) fn secrets(&self, now: Instant) -> Vec<Arc<InviteSecret>> {
+        self.0
+            .iter()
+            .filter(|invite| invite.is_open(now))
+            .map(|invite| invite.stored.secret.clone())
+            .collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -62,6 +62,7 @@ mod state;
 mod store;
 mod streams;
 mod table;
+mod tickets;
 mod traces;
 mod trust;
 mod trusting;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemesh_channel::{Acceptor, HandleError, Handler, LinkEvents, Network, Opener, WeakNetwork};
 use telemesh_hashname::Hashname;
 use telemesh_link::{Bridge, BridgeStats, State, prove_invite};
-use telemesh_wire::{CloseReason, Credential, LinkInfo, LinkTarget, LinkUri, PathAddress};
+use telemesh_wire::{CloseReason, Credential, LinkInfo, LinkTarget, LinkUri, PathAddress, PathHint};
 use tokio::task::AbortHandle;
 
 use crate::builder::MeshBuilder;
@@ -133,7 +133,9 @@ impl Mesh {
     pub fn link_info(&self) -> LinkInfo {
         let keys = self.shared().core.identity.public_keys().clone();
         let info = LinkInfo::new(keys).unwrap_or_else(|_| LinkInfo::unresolved(self.hashname()));
-        self.addresses().into_iter().fold(info, |info, address| match info.clone().with_path(address) {
+        let hints = self.shared().router_hints();
+        let paths = self.addresses().into_iter().map(PathHint::from).chain(hints);
+        paths.fold(info, |info, path| match info.clone().with_path(path) {
             Ok(longer) => longer,
             // More addresses than an information has room for.
             Err(_) => info,
@@ -152,6 +154,12 @@ impl Mesh {
     /// # Errors
     /// [`LinkError`]: a target that is none, a peer about whom too little is known, no answer within [`LINK_TIMEOUT`].
     pub async fn link(&self, to: impl IntoTarget) -> Result<Link, LinkError> {
+        let to = match to.into_target()? {
+            LinkTarget::Uri(uri) if uri.session_id().is_some() => {
+                return self.shared().seek(*uri, LINK_TIMEOUT).await;
+            }
+            to => to,
+        };
         let link = self.add_contact(to)?;
         link.connect();
         if !self.knows_way_to(&link.hashname()) {

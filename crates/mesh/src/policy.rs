@@ -35,6 +35,10 @@ pub enum Standing {
     Barred,
     /// Bears an invite that is open.
     Invited,
+    /// Has issued an invite that we bear, and whose URI leads through a router. It becomes a contact.
+    Issuer,
+    /// As a router: shows a ticket that leads to one of our peers. It becomes a guest, and is led to that peer only.
+    Ticketed,
     /// Nobody we know.
     Stranger,
 }
@@ -86,7 +90,7 @@ pub struct ContactsOnly;
 impl Policy for ContactsOnly {
     fn decide(&self, claim: &Claim<'_>) -> Verdict {
         match claim.standing {
-            Standing::Contact | Standing::Invited => Verdict::Accept,
+            Standing::Contact | Standing::Invited | Standing::Issuer | Standing::Ticketed => Verdict::Accept,
             Standing::Stranger if claim.discovering => Verdict::Ask,
             Standing::Stranger | Standing::Barred => Verdict::Ignore,
         }

@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use telemesh_link::{Admission, PacketKind, Request, State, classify, receiver_index, slot_of};
+use telemesh_link::{Admission, Claim, PacketKind, Request, State, classify, receiver_index, slot_of};
 use telemesh_transport::{ReceiveBatch, Transport};
-use telemesh_wire::PathAddress;
+use telemesh_wire::{LinkInfo, PathAddress};
 use tokio::sync::watch;
 
 use crate::cell::{Entry, LinkCell};
@@ -101,7 +101,12 @@ impl Shared {
         };
         let peer = request.claim().hashname;
         let known = self.table.read().find(&peer).cloned();
-        let (verdict, standing) = self.core.trust.decide(&self.core.hashname(), request.claim(), now);
+        let standing = self.standing_of(request.claim(), now);
+        let (verdict, standing) =
+            self.core.trust.decide(&self.core.hashname(), request.claim(), standing, now);
+        if verdict == Verdict::Accept && standing == Standing::Issuer {
+            self.let_issuer_in(request.claim());
+        }
         let cell = match (verdict, known) {
             (Verdict::Accept, Some(cell)) => cell,
             (Verdict::Accept, None) => match self.provisional(&request, standing) {
@@ -113,13 +118,36 @@ impl Shared {
         cell.accept(*request);
     }
 
+    /// Who somebody is by what it shows, beyond being a contact or bearing an invite.
+    fn standing_of(&self, claim: &Claim, now: Instant) -> Standing {
+        let standing = self.core.trust.standing(&self.core.hashname(), claim, now);
+        if standing != Standing::Stranger || claim.credential.is_none() {
+            standing
+        } else if self.sought.is_issuer(&claim.hashname, &self.core.hashname(), &claim.credential) {
+            Standing::Issuer
+        } else if self.ticket_holder(claim.credential.as_bytes()).is_some() {
+            Standing::Ticketed
+        } else {
+            standing
+        }
+    }
+
+    /// The issuer of an invite that we bear becomes a contact, as if its URI had named it.
+    fn let_issuer_in(&self, claim: &Claim) {
+        if let Ok(info) = LinkInfo::new(claim.keys.clone()) {
+            self.core.trust.add(&info);
+            self.sought.found(&claim.hashname);
+        }
+    }
+
     /// A new link with somebody who is no contact, for as long as it takes to show that it is there.
     fn provisional(self: &Arc<Self>, request: &Request, standing: Standing) -> Option<Arc<LinkCell>> {
         let claim = request.claim();
         let entry = match standing {
             Standing::Contact => Entry::Contact,
             Standing::Invited => Entry::Invited,
-            Standing::Barred | Standing::Stranger => Entry::Guest,
+            Standing::Issuer => Entry::Contact,
+            Standing::Barred | Standing::Ticketed | Standing::Stranger => Entry::Guest,
         };
         let cell = self.add_link(claim.hashname, Some(claim.keys.clone()), entry).ok()?;
         let (shared, weak, state) = (Arc::downgrade(self), Arc::downgrade(&cell), cell.watch());

@@ -39,7 +39,7 @@ impl Shared {
     }
 
     /// The link with a router, if packets can go through it now.
-    fn router_link(&self, router: &Hashname) -> Option<Arc<dyn Opener>> {
+    pub(crate) fn router_link(&self, router: &Hashname) -> Option<Arc<dyn Opener>> {
         self.core.ways.whereabouts.of(router)?;
         let cell = self.table.read().find(router)?.clone();
         cell.state().is_up().then(|| Arc::new(Link { cell }) as Arc<dyn Opener>)
@@ -47,6 +47,7 @@ impl Shared {
 
     /// Nobody answers on the paths that a link has: asks routers for circuits.
     pub(crate) fn ask_routers(self: &Arc<Self>, cell: &Arc<LinkCell>) {
+        self.meet_routers(&cell.peer);
         let links = self.routers_for(&cell.peer).into_iter().filter_map(|router| self.router_link(&router));
         for link in links.take(MAX_ASKED).collect::<Vec<_>>() {
             self.used_routers.lock().insert(link.peer());
@@ -65,7 +66,8 @@ impl Shared {
             if by_keys {
                 let circuit = cell.asked_circuit(circuit);
                 let body = Body::Keys(Box::new(self.identity_info()));
-                self.ask(link, cell.peer, circuit.id, body);
+                let target = self.target_at(&circuit.router, &cell.peer);
+                self.ask(link, target, circuit.id, body);
             }
         }
     }
@@ -73,12 +75,13 @@ impl Shared {
     /// The first packet of a circuit that its router does not know yet.
     pub(crate) fn introduce(&self, peer: Hashname, circuit: Circuit, packet: Bytes) {
         if let Some(router) = self.router_link(&circuit.router) {
-            self.ask(router, peer, circuit.id, Body::Packet(packet));
+            let target = self.target_at(&circuit.router, &peer);
+            self.ask(router, target, circuit.id, Body::Packet(packet));
         }
     }
 
-    fn ask(&self, router: Arc<dyn Opener>, peer: Hashname, circuit: CircuitId, body: Body) {
-        let introduction = Introduction { target: Target::Hashname(peer), circuit, body };
+    pub(crate) fn ask(&self, router: Arc<dyn Opener>, target: Target, circuit: CircuitId, body: Body) {
+        let introduction = Introduction { target, circuit, body };
         self.serve(&Need::Introduction { router, introduction });
     }
 
@@ -95,7 +98,9 @@ impl Shared {
 
     /// A link is up: if it is with a router, those that wait for one are tried at once.
     pub(crate) fn came_up(self: &Arc<Self>, peer: &Hashname) {
-        if !self.core.trust.is_router(peer) {
+        if self.core.trust.is_router(peer) {
+            self.want_ticket(peer);
+        } else if !self.used_routers.lock().contains(peer) {
             return;
         }
         for cell in self.links() {
@@ -126,7 +131,7 @@ impl Shared {
                 run.finish();
             }
             Body::Keys(info) => self.introduced(router, from, &info),
-            _ => self.dropped.not_a_packet(),
+            Body::Sealed(sealed) => self.introduced_sealed(from, &sealed),
         }
     }
 

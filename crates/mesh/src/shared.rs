@@ -1,6 +1,6 @@
 //! The endpoint behind its handles: core, table of links, gate.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use telemesh_channel::Service;
 use telemesh_hashname::{Hashname, PublicKeys};
-use telemesh_link::{Bridge, DownReason, Gate, Link, LinkConfig, Peer};
-use telemesh_wire::{CloseReason, LinkInfo, PathAddress};
+use telemesh_link::{Bridge, DownReason, Gate, Link, LinkConfig, Peer, TicketKey};
+use telemesh_wire::{CloseReason, Credential, LinkInfo, PathAddress};
 
 use crate::cell::{Entry, LinkCell};
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::metrics::{Dropped, Metrics};
 use crate::state::LinkError;
 use crate::store::Remembered;
 use crate::table::Table;
+use crate::tickets::Sought;
 use crate::wants::Want;
 
 /// See the module's page.
@@ -30,10 +31,15 @@ pub(crate) struct Shared {
     pub(crate) max_links: usize,
     pub(crate) link_config: LinkConfig,
     pub(crate) rng: Mutex<StdRng>,
+    /// Who is looked for by a router's URI.
+    pub(crate) sought: Sought,
     pub(crate) services: Vec<Arc<dyn Service>>,
     /// Circuits, if this endpoint is a router.
     pub(crate) bridge: Mutex<Option<Bridge>>,
     /// Routers through which circuits may lead.
+    /// Tickets as a router, and those that our routers gave us.
+    pub(crate) tickets: TicketKey,
+    pub(crate) own_tickets: Mutex<HashMap<Hashname, Credential>>,
     pub(crate) used_routers: Mutex<HashSet<Hashname>>,
 }
 

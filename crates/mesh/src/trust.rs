@@ -270,14 +270,14 @@ impl Trust {
 
     /// What becomes of somebody who asks for a link. If it bears an invite and is accepted, a use is reserved for it. If the
     /// application is to be asked, it is.
-    pub(crate) fn decide(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> (Verdict, Standing) {
+    pub(crate) fn decide(
+        &self,
+        issuer: &Hashname,
+        shown: &Shown,
+        standing: Standing,
+        now: Instant,
+    ) -> (Verdict, Standing) {
         let peer = shown.hashname;
-        let standing = match self.contacts.read().get(&peer) {
-            Some(contact) if contact.grants().contains(Grant::LINK) => Standing::Contact,
-            Some(_) => Standing::Barred,
-            None if self.bears_invite(issuer, shown, now) => Standing::Invited,
-            None => Standing::Stranger,
-        };
         let claim = Claim {
             hashname: peer,
             keys: &shown.keys,
@@ -302,6 +302,32 @@ impl Trust {
             _ => {}
         }
         (verdict, standing)
+    }
+
+    /// Who somebody is by what is known of it, and by the invites that are open.
+    pub(crate) fn standing(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> Standing {
+        match self.contacts.read().get(&shown.hashname) {
+            Some(contact) if contact.grants().contains(Grant::LINK) => Standing::Contact,
+            Some(_) => Standing::Barred,
+            None if self.bears_invite(issuer, shown, now) => Standing::Invited,
+            None => Standing::Stranger,
+        }
+    }
+
+    /// Keeps a use of an invite for its bearer; whether there was one.
+    pub(crate) fn reserve(
+        &self,
+        issuer: &Hashname,
+        bearer: &Hashname,
+        proof: &Credential,
+        now: Instant,
+    ) -> bool {
+        self.invites.lock().reserve(issuer, bearer, proof, now)
+    }
+
+    /// The secrets of the invites that are open.
+    pub(crate) fn invite_secrets(&self, now: Instant) -> Vec<Arc<InviteSecret>> {
+        self.invites.lock().secrets(now)
     }
 
     fn bears_invite(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> bool {

@@ -83,12 +83,30 @@ impl Mesh {
     /// # Errors
     /// [`TooManyInvites`].
     pub fn invite(&self, invite: Invite) -> Result<LinkUri, TooManyInvites> {
+        let secret = self.shared().random();
+        self.issue(invite, secret)?;
+        Ok(self.uri().with_invite(InviteSecret::from_bytes(secret)))
+    }
+
+    fn issue(&self, invite: Invite, secret: [u8; InviteSecret::LENGTH]) -> Result<(), TooManyInvites> {
         let shared = self.shared();
-        let secret = shared.random();
         let id = shared.random().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let now = Now { monotonic: clock::now(), wall: shared.core.clock.micros() };
-        shared.core.trust.issue(invite, id, secret, now)?;
-        Ok(self.uri().with_invite(InviteSecret::from_bytes(secret)))
+        shared.core.trust.issue(invite, id, secret, now)
+    }
+
+    /// An invite that leads through one of our routers: a URI of the router's, which tells nobody who we are, not even its bearer
+    /// before the link is up. `None` while that router has given us no ticket, as it does when its link is up and it grants us
+    /// `router`.
+    ///
+    /// # Errors
+    /// [`TooManyInvites`].
+    pub fn invite_via(&self, router: &Hashname, invite: Invite) -> Result<Option<LinkUri>, TooManyInvites> {
+        let shared = self.shared();
+        let secret = shared.random();
+        let Some(uri) = shared.router_uri(router, InviteSecret::from_bytes(secret)) else { return Ok(None) };
+        self.issue(invite, secret)?;
+        Ok(Some(uri))
     }
 
     /// The invites that are open.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telemesh_channel::Acceptor as _;
-use telemesh_mesh::{Link, LinkError, LinkInfo, PathAddress};
+use telemesh_mesh::{Invite, Link, LinkError, LinkInfo, PathAddress};
 use telemesh_testkit::simnet::NatConfig;
 use telemesh_testkit::{Node, TRANSFER, Tally, World, serve, transfer};
+use telemesh_wire::{Credential, PathHint, RouterHint};
 use tokio::time::sleep;
 
 /// Who somebody is, without any address.
@@ -238,4 +239,118 @@ fn when_the_direct_path_dies_the_router_takes_over_without_a_lost_byte() {
         });
         assert!(goes_direct(&link, Duration::from_secs(60)).await, "{}", link.explain());
     });
+}
+
+/// Waits until a node's router has given it a ticket.
+async fn ticketed(node: &Node, router: &Node) -> LinkInfo {
+    for _ in 0..100 {
+        let info = node.info();
+        let hint = info.paths().iter().find(|path| path.router() == Some(router.hashname()));
+        if matches!(hint, Some(PathHint::Router(hint)) if !hint.ticket.is_none()) {
+            return info;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no ticket");
+}
+
+/// What others need who can reach the node through its routers only.
+fn by_router_only(info: &LinkInfo) -> LinkInfo {
+    let mut bare = LinkInfo::new(info.keys().clone()).unwrap();
+    for path in info.paths().iter().filter(|path| path.router().is_some()) {
+        bare = bare.with_path(path.clone()).unwrap();
+    }
+    LinkInfo::from_json(&bare.to_json()).unwrap()
+}
+
+#[test]
+fn whoever_has_a_link_json_reaches_its_endpoint_through_a_router_that_it_never_met() {
+    World::run(10, |world| async move {
+        let router = world.router("router");
+        let (one, two) = (world.nat(NatConfig::symmetric()), world.nat(NatConfig::symmetric()));
+        let (alice, bob) = (world.node_behind(one, "alice"), world.node_behind(two, "bob"));
+        world.use_router(&bob, &router).await;
+        let info = by_router_only(&ticketed(&bob, &router).await);
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        let tally = Arc::new(Tally::default());
+        bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
+        let link = alice.mesh().link(info).await.unwrap();
+        transfer(&link, 1, 50_000).await.unwrap();
+        assert!(!is_direct(&link));
+        // The router knows her as a guest, and leads her to nobody else.
+        assert!(router.mesh().contact(&alice.hashname()).is_none());
+        let carol = world.node("carol");
+        world.use_router(&carol, &router).await;
+        carol.mesh().add_contact(keys_of(&alice)).unwrap();
+        let met = alice.mesh().find(&router.hashname()).unwrap();
+        alice.mesh().add_contact(router.hashname()).unwrap();
+        assert!(met.router(true));
+        assert!(matches!(alice.mesh().link(keys_of(&carol)).await, Err(LinkError::TimedOut(_))));
+    });
+}
+
+#[test]
+fn a_ticket_that_is_none_opens_no_router() {
+    World::run(11, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&bob, &router).await;
+        let info = ticketed(&bob, &router).await;
+        bob.mesh().add_contact(keys_of(&alice)).unwrap();
+        let forged = RouterHint {
+            router: LinkInfo::new(router.info().keys().clone())
+                .unwrap()
+                .with_path(router.addresses()[0])
+                .unwrap(),
+            ticket: Credential::new(vec![7; 68]).unwrap(),
+        };
+        let info = LinkInfo::new(info.keys().clone()).unwrap().with_path(forged).unwrap();
+        assert!(matches!(alice.mesh().link(info).await, Err(LinkError::TimedOut(_))));
+        assert_eq!(router.mesh().links().len(), 1, "the router has not even answered");
+    });
+}
+
+#[test]
+fn a_routers_uri_leads_its_bearer_to_somebody_whom_it_does_not_name() {
+    World::run(12, |world| async move {
+        let router = world.router("router");
+        let (one, two) = (world.nat(NatConfig::symmetric()), world.nat(NatConfig::port_restricted()));
+        let (alice, bob) = (world.node_behind(one, "alice"), world.node_behind(two, "bob"));
+        world.use_router(&bob, &router).await;
+        ticketed(&bob, &router).await;
+        let uri = bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        let text = uri.to_secret_string();
+        assert!(!text.contains(&bob.hashname().to_string()) && text.contains("sid="), "{}", *text);
+        let link = alice.mesh().link(text.as_str()).await.unwrap();
+        assert_eq!(link.hashname(), bob.hashname());
+        assert!(bob.mesh().contact(&alice.hashname()).is_some(), "the invite was spent");
+        assert!(bob.mesh().invites().is_empty());
+        // Nobody comes twice with it.
+        let carol = world.node("carol");
+        assert!(carol.mesh().link(text.as_str()).await.is_err());
+        assert!(bob.mesh().contact(&carol.hashname()).is_none());
+    });
+}
+
+#[test]
+fn a_router_cannot_put_somebody_else_in_between() {
+    World::run(13, |world| async move {
+        let router = world.router("router");
+        let (alice, bob, mallory) = (world.node("alice"), world.node("bob"), world.node("mallory"));
+        for node in [&bob, &mallory] {
+            world.use_router(node, &router).await;
+            ticketed(node, &router).await;
+        }
+        let uri = bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        let other = mallory.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        // The router sends the bearer of Bob's URI to Mallory, who has an invite open and wants everybody.
+        let forged = uri.with_session(other.session_id().unwrap(), Some(bobs_invite(&bob))).unwrap();
+        let failed = alice.mesh().link(forged).await;
+        assert!(matches!(failed, Err(LinkError::NoIntroducer(_))), "{failed:?}");
+        assert!(alice.mesh().contact(&mallory.hashname()).is_none());
+    });
+}
+
+fn bobs_invite(bob: &Node) -> telemesh_wire::Invite {
+    telemesh_wire::Invite::new(&bob.hashname(), telemesh_wire::InviteSecret::from_bytes([9; 32]))
 }

@@ -29,6 +29,12 @@ impl Endpoint for Target {
         None
     }
 
+    fn ticket_for(&self, _: &Hashname) -> Option<Bytes> {
+        None
+    }
+
+    fn got_ticket(&self, _: &Hashname, _: &[u8]) {}
+
     fn arrived(&self, router: &Hashname, circuit: CircuitId, body: Body) {
         self.arrived.lock().unwrap().push((*router, circuit, body));
     }

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use telemesh_channel::memory::{self, MemoryConfig, MemoryEndpoint};
 use telemesh_channel::{
     Acceptor, Body, CircuitId, Endpoint, HandleError, Handler, Hashname, Introduction, Joined, LinkInfo,
@@ -28,6 +29,12 @@ impl Endpoint for Peer {
     fn join(&self, _: &Hashname, _: &Introduction) -> Option<Joined> {
         None
     }
+
+    fn ticket_for(&self, _: &Hashname) -> Option<Bytes> {
+        None
+    }
+
+    fn got_ticket(&self, _: &Hashname, _: &[u8]) {}
 
     fn arrived(&self, _: &Hashname, _: CircuitId, _: Body) {}
 

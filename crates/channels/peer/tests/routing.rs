@@ -33,6 +33,12 @@ impl Endpoint for Router {
         known.then(|| Joined { target: self.target.clone(), circuit: CircuitId::routed(9) })
     }
 
+    fn ticket_for(&self, _: &Hashname) -> Option<Bytes> {
+        None
+    }
+
+    fn got_ticket(&self, _: &Hashname, _: &[u8]) {}
+
     fn arrived(&self, _: &Hashname, _: CircuitId, _: Body) {}
 
     fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool) {}

@@ -66,17 +66,20 @@ pub(super) async fn accept(
     limit: Duration,
 ) -> Result<(), Failure> {
     let name = name.map(parse_name).transpose()?;
-    let info = target::info(&target::parse(uri.expose())?).ok_or_else(unknown_form)?;
-    let peer = info.hashname();
+    let target = target::parse(uri.expose())?;
+    let named = (!target::is_by_router(&target)).then(|| target::info(&target).ok_or_else(unknown_form));
+    let named = named.transpose()?;
     if let Some(name) = &name
         && let Some(other) = endpoint.mesh().named(name.as_str())
-        && other.hashname() != peer
+        && named.as_ref().is_none_or(|info| other.hashname() != info.hashname())
     {
         // Before the invite is used up.
         return Err(Failure::Usage(format!("{name} is {} already", other.hashname().short())));
     }
-    let _dialled = endpoint.dial(uri, limit).await?;
+    let dialled = endpoint.dial(uri, limit).await?;
+    let peer = dialled.link.hashname();
     let known = endpoint.mesh().contact(&peer);
+    let info = named.or_else(|| known.as_ref().map(|known| known.info().clone())).ok_or_else(unknown_form)?;
     let grants = known.as_ref().map_or_else(Grants::link, |known| known.grants().clone());
     let name = name.or_else(|| known.and_then(|known| known.name().cloned()));
     keep(endpoint, session, Contact::new(info).with_name(name).with_grants(grants)).await
@@ -95,7 +98,7 @@ async fn keep(endpoint: &Endpoint, session: &Session, contact: Contact) -> Resul
 }
 
 /// The contact that somebody means, by its name or hashname.
-fn find(endpoint: &Endpoint, name: &str) -> Result<Contact, Failure> {
+pub(super) fn find(endpoint: &Endpoint, name: &str) -> Result<Contact, Failure> {
     let known = match name.parse() {
         Ok(hashname) => endpoint.contacts().into_iter().find(|contact| contact.hashname() == hashname),
         Err(_) => endpoint.mesh().named(name),

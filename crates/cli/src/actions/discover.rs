@@ -40,7 +40,11 @@ pub(crate) fn event(endpoint: &Endpoint, noticed: &Discovered) -> Happened {
     Happened::Discovered {
         hashname: noticed.hashname.to_string(),
         name: endpoint.name_of(&noticed.hashname),
-        via: if noticed.via == Via::Request { Noticed::Request } else { Noticed::Network },
+        via: match noticed.via {
+            Via::Request => Noticed::Request,
+            Via::Introduction => Noticed::Introduction,
+            _ => Noticed::Network,
+        },
         paths: noticed.paths.iter().map(ToString::to_string).collect(),
         link: noticed.info(),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use telemesh::{Grant, Invite};
 
-use super::contacts::parse_name;
+use super::contacts::{find, parse_name};
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Invited, OpenInvite};
 use crate::failure::Failure;
@@ -16,8 +16,8 @@ pub(super) async fn make(
     session: &Session,
     name: Option<&str>,
     grants: &[String],
-    uses: u32,
-    valid: Duration,
+    (uses, valid): (u32, Duration),
+    via: Option<&str>,
 ) -> Result<(), Failure> {
     let mut invite = Invite::once().uses(uses).valid_for(valid);
     if let Some(name) = name {
@@ -26,7 +26,10 @@ pub(super) async fn make(
     for grant in grants {
         invite = invite.grant(grant.parse::<Grant>().map_err(|error| Failure::Usage(error.to_string()))?);
     }
-    let (uri, open) = endpoint.invite(invite)?;
+    let (uri, open) = match via {
+        Some(router) => endpoint.invite_via(find(endpoint, router)?.hashname(), invite)?,
+        None => endpoint.invite(invite)?,
+    };
     endpoint.mesh().saved().await?;
     session
         .say(Event::Invited(Invited { invite: uri.to_secret_string().to_string(), open: shown(&open) }))

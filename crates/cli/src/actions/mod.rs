@@ -37,8 +37,8 @@ pub(crate) async fn carry_out(
         Request::Status {} => status::run(endpoint, session).await,
         Request::Stop {} => status::stop(endpoint, session).await,
         Request::Reload {} => status::reload(endpoint, session).await,
-        Request::Invite { name, grants, uses, valid } => {
-            invites::make(endpoint, session, name.as_deref(), &grants, uses, valid).await
+        Request::Invite { name, grants, uses, valid, via } => {
+            invites::make(endpoint, session, name.as_deref(), &grants, (uses, valid), via.as_deref()).await
         }
         Request::Invites {} => invites::list(endpoint, session).await,
         Request::Revoke { id } => invites::revoke(endpoint, &id).await,

@@ -117,6 +117,11 @@ impl Endpoint {
     pub(crate) async fn meet(&self, to: &Secret) -> Result<Dialled, Failure> {
         let to = self.target(to)?;
         let invited = target::has_invite(&to);
+        if target::is_by_router(&to) {
+            // Who it leads to is known once the link is up; whoever it is has invited us, and stays.
+            let link = self.mesh().link(to).await?;
+            return Ok(Dialled { link, invited, _guest: None });
+        }
         let resolved = resolve(&to).await?;
         let peer =
             target::hashname(&to).ok_or_else(|| Failure::Usage("TO: not a form that is known".into()))?;

@@ -95,9 +95,37 @@ impl Endpoint {
     /// # Errors
     /// There are too many.
     pub(crate) fn invite(&self, invite: Invite) -> Result<(LinkUri, OpenInvite), Failure> {
+        self.invite_with(|mesh| Ok(mesh.invite(invite)?))
+    }
+
+    /// The same with the URI of one of our routers.
+    ///
+    /// # Errors
+    /// There are too many, or that router has given us no ticket.
+    pub(crate) fn invite_via(
+        &self,
+        router: Hashname,
+        invite: Invite,
+    ) -> Result<(LinkUri, OpenInvite), Failure> {
+        self.invite_with(|mesh| {
+            let none = || {
+                let name = self.name_of(&router).unwrap_or_else(|| router.short().to_string());
+                Failure::Failed(format!(
+                    "{name} has given us no ticket: it has to be up, a router (`telemesh up --router`), one of ours (`telemesh contacts \
+                     add --router`), and to grant us `router`"
+                ))
+            };
+            mesh.invite_via(&router, invite)?.ok_or_else(none)
+        })
+    }
+
+    fn invite_with(
+        &self,
+        make: impl FnOnce(&Mesh) -> Result<LinkUri, Failure>,
+    ) -> Result<(LinkUri, OpenInvite), Failure> {
         let _one_at_a_time = self.inviting();
         let before: HashSet<_> = self.mesh().invites().into_iter().map(|invite| invite.id).collect();
-        let uri = self.mesh().invite(invite)?;
+        let uri = make(self.mesh())?;
         let new = self.mesh().invites().into_iter().find(|invite| !before.contains(&invite.id));
         let new = new.ok_or_else(|| Failure::Failed("the invite has expired already".into()))?;
         Ok((uri, new))
