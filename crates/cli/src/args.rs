@@ -79,6 +79,10 @@ pub(crate) enum Command {
     Send(Send),
     /// Take the files that others send into a folder
     Receive(Receive),
+    /// A local port that leads to what the other end grants, or with -R a port there that leads here
+    Forward(Forward),
+    /// A SOCKS5 server whose connections go through the other end, and whose hosts may be contacts
+    Socks(Socks),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
     /// Say who is on the local network, and be found there by others
@@ -330,6 +334,35 @@ pub(crate) struct Receive {
     /// At an endpoint that is up: also print an invite, for others than its contacts
     #[arg(long)]
     pub(crate) invite: bool,
+}
+
+/// Needs a grant at the other end, like `sock:127.0.0.1:22` for `forward bob 2222 22`, or `sock-bind:127.0.0.1:8080` for
+/// `forward bob 80 8080 -R`.
+#[derive(Debug, Arguments)]
+pub(crate) struct Forward {
+    /// The other end: a contact's name, URI, link JSON or hashname; `@FILE` or `-` reads it from a file or from standard input
+    pub(crate) to: String,
+    /// On this side: 8080, 127.0.0.1:8080 or [::1]:8080; port 0 is any that is free
+    pub(crate) local: String,
+    /// On the other side: 22, 10.0.0.1:22 or host.name:22, as seen from there; a port alone is that machine's own
+    pub(crate) remote: String,
+    /// The other end listens at REMOTE, and what comes there goes to LOCAL
+    #[arg(short = 'R', long)]
+    pub(crate) reverse: bool,
+    /// Datagrams instead of connections
+    #[arg(long)]
+    pub(crate) udp: bool,
+}
+
+/// Hosts that end in `.mesh`, as in `bob.mesh` or `HASHNAME.mesh`, are contacts, and so is a bare `bob`: their own machine at that
+/// port, if they have granted it. All other hosts are reached from TO, or not at all without it.
+#[derive(Debug, Arguments)]
+pub(crate) struct Socks {
+    /// Where all other hosts are reached from: a contact's name, URI, link JSON or hashname; `@FILE` or `-` reads it
+    pub(crate) to: Option<String>,
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, default_value = "127.0.0.1:1080", value_name = "ADDR", value_parser = address)]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Debug, Arguments)]

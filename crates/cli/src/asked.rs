@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    Accept, Contacts, ContactsCommand, Discover, Explain, Invite, InviteCommand, Perf, Ping, Pipe, Receive,
-    Send,
+    Accept, Contacts, ContactsCommand, Discover, Explain, Forward, Invite, InviteCommand, Perf, Ping, Pipe,
+    Receive, Send, Socks,
 };
+use crate::ends::Ends;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::request::Request;
@@ -97,6 +98,25 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         return Err(Failure::Usage(format!("{}: the path is not UTF-8", path.display())));
     }
     Ok(whole)
+}
+
+/// The request of `forward`.
+///
+/// # Errors
+/// An end that makes no sense, or a `TO` that cannot be read.
+pub(crate) fn forward(options: Forward) -> Result<Request, Failure> {
+    let Forward { to, local, remote, reverse, udp } = options;
+    Ends::read(&local, &remote, reverse).map_err(Failure::Usage)?;
+    Ok(Request::Forward { to: target::read(&to)?, local, remote, reverse, udp })
+}
+
+/// The request of `socks`.
+///
+/// # Errors
+/// A `TO` that cannot be read.
+pub(crate) fn socks(options: &Socks) -> Result<Request, Failure> {
+    let to = options.to.as_deref().map(target::read).transpose()?;
+    Ok(Request::Socks { to, listen: options.listen })
 }
 
 /// The request of `perf`.

@@ -29,7 +29,7 @@ pub(crate) enum Event {
 
 /// Something that happens while a command runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Happened {
     /// The endpoint, or the command that waits, can be linked to.
     Ready {
@@ -115,6 +115,22 @@ pub(crate) enum Happened {
         /// Files that were given another name, which stands in `reason`.
         renamed: Vec<Trouble>,
     },
+    /// A socket is joined to one at the other end: what comes to `listen` goes to `target`.
+    Forwarding {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// `tcp` or `udp`.
+        protocol: String,
+        listen: String,
+        target: String,
+        /// The other end listens.
+        reverse: bool,
+    },
+    /// The SOCKS5 server is there.
+    Socks { listen: String },
+    /// A connection or a tunnel for datagrams did not come about.
+    NotForwarded { target: String, reason: String },
     /// The configuration was read again: what has changed, and what of it counts only from the next start on.
     Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.

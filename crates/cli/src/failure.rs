@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use telemesh::channel::AcceptError;
+use telemesh::sock::SockError;
 use telemesh::{
     ChannelError, ContactError, CreateError, HandleError, KeysError, LinkError, OpenError, StoreError,
     TooManyInvites,
@@ -131,6 +132,17 @@ impl From<OpenError> for Failure {
             OpenError::Refused(refusal) => ChannelError::Refused(refusal).into(),
             OpenError::Channel(error) => error.into(),
             other => Self::Failed(format!("could not open a channel: {other}")),
+        }
+    }
+}
+
+impl From<SockError> for Failure {
+    fn from(error: SockError) -> Self {
+        match error {
+            SockError::NotAllowed | SockError::Refused => Self::Refused(error.to_string()),
+            SockError::Target(_) => Self::Usage(error.to_string()),
+            SockError::Open(error) => error.into(),
+            other => Self::Failed(other.to_string()),
         }
     }
 }

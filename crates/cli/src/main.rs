@@ -16,9 +16,12 @@ mod context;
 #[cfg(unix)]
 mod control;
 mod data;
+mod descriptors;
 mod endpoint;
+mod ends;
 mod event;
 mod failure;
+mod grants;
 mod home;
 mod interrupt;
 mod lock;
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
+    descriptors::raise();
     let runtime = match context::runtime(&args.command) {
         Ok(runtime) => runtime,
         Err(failure) => return output::Output::new(&args.global).fail(&failure),

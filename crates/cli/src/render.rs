@@ -1,5 +1,6 @@
 //! Events for people, or as JSON lines for scripts.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar};
@@ -189,6 +190,9 @@ impl Renderer {
                     "{transfer}: {reason}; what has arrived is kept, and it goes on from there"
                 ));
             }
+            Happened::Forwarding { .. } | Happened::Socks { .. } | Happened::NotForwarded { .. } => {
+                return self.tunnel(happened);
+            }
             Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
         }
@@ -207,6 +211,25 @@ impl Renderer {
         self.output.line(format_args!("{hashname} {what}"))?;
         if name.is_none() {
             self.output.note(format_args!("to trust it: telemesh contacts add NAME {hashname}"));
+        }
+        Ok(())
+    }
+
+    fn tunnel(&self, happened: &Happened) -> Result<(), Failure> {
+        let output = &self.output;
+        match happened {
+            Happened::Forwarding { hashname, name, protocol, listen, target, reverse } => {
+                let of = format!(" of {}", who(hashname, name.as_deref()));
+                let (there, here) = if *reverse { (&*of, "") } else { ("", &*of) };
+                output.line(format_args!("{protocol} {listen}{there} leads to {target}{here}"))?;
+                warn_of(output, listen);
+            }
+            Happened::Socks { listen } => {
+                output.line(format_args!("SOCKS5 at {listen}"))?;
+                warn_of(output, listen);
+            }
+            Happened::NotForwarded { target, reason } => output.note(format_args!("{target}: {reason}")),
+            _ => {}
         }
         Ok(())
     }
@@ -403,6 +426,17 @@ impl Renderer {
             output.line(format_args!("opens       {rate:.0} channels per second"))?;
         }
         output.line(format_args!("path        {}", perf.path.as_deref().unwrap_or("none")))
+    }
+}
+
+/// Whoever listens elsewhere than on loopback should know for whom.
+fn warn_of(output: &Output, listen: &str) {
+    if !listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
+        && !listen.starts_with("localhost:")
+    {
+        output.note(format_args!(
+            "Everybody who can reach {listen} can use it, without being asked who they are."
+        ));
     }
 }
 

@@ -3,6 +3,7 @@
 //! The program makes a request out of what was typed. It is carried out by an endpoint in this process, or sent through the
 //! control socket to the one that is up; `docs/CONTROL.md` describes the lines for everybody else.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::ends::Ends;
 use crate::failure::Failure;
 use crate::secret::Secret;
 
@@ -133,6 +135,27 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "is_false")]
         invite: bool,
     },
+    /// Joins a local socket to one at the other end, for as long as the command runs.
+    Forward {
+        to: Secret,
+        /// An address here, or only a port.
+        local: String,
+        /// A target there, or only a port.
+        remote: String,
+        /// The other end listens.
+        #[serde(default, skip_serializing_if = "is_false")]
+        reverse: bool,
+        /// Datagrams instead of connections.
+        #[serde(default, skip_serializing_if = "is_false")]
+        udp: bool,
+    },
+    /// A SOCKS5 server, for as long as the command runs.
+    Socks {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Secret>,
+        #[serde(default = "socks_listen")]
+        listen: SocketAddr,
+    },
     /// Everything has been sent that goes into a pipe.
     Sent { pipe: u64 },
     /// Measures a link; without `to`, answers those who measure.
@@ -232,6 +255,9 @@ impl Request {
             Self::Receive { folder, .. } if folder.is_relative() => {
                 Err(usage("`folder` is an absolute path"))
             }
+            Self::Forward { local, remote, reverse, .. } => {
+                Ends::read(local, remote, *reverse).map(|_| self).map_err(|reason| usage(&reason))
+            }
             Self::Perf { size_mib, .. } if !(1..=MAX_MIB).contains(size_mib) => {
                 Err(usage("`size_mib` is from 1 to 1048576"))
             }
@@ -250,8 +276,9 @@ impl Request {
             Self::Ping { to, .. }
             | Self::Explain { to, .. }
             | Self::Send { to, .. }
+            | Self::Forward { to, .. }
             | Self::Accept { uri: to, .. } => Some(to),
-            Self::Pipe { to, .. } | Self::Perf { to, .. } => to.as_ref(),
+            Self::Pipe { to, .. } | Self::Perf { to, .. } | Self::Socks { to, .. } => to.as_ref(),
             _ => None,
         }
     }
@@ -307,6 +334,11 @@ fn discover_time() -> Duration {
 
 fn perf_size() -> u64 {
     256
+}
+
+/// The port that is usual for SOCKS, where only this machine's programs are.
+fn socks_listen() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 1080).into()
 }
 
 fn link_limit() -> Duration {

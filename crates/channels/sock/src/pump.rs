@@ -26,7 +26,7 @@ use crate::sockets;
 pub const SOCKET_RESET: u32 = 1;
 
 /// What went through a tunnel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
     /// Bytes from the socket to the channel.
@@ -35,6 +35,8 @@ pub struct Traffic {
     pub to_socket: u64,
     /// Whether both directions came to their end, and none was reset.
     pub in_order: bool,
+    /// What the channel has failed with: for example that the peer refused it.
+    pub failed: Option<ChannelError>,
 }
 
 /// Joins a channel and a connection until both directions have ended. Dropping the future resets both.
@@ -56,17 +58,21 @@ pub async fn join(channel: Channel, socket: TcpStream) -> Traffic {
         result
     };
     let in_order = result.is_ok();
+    let mut failed = None;
     if let Err(broken) = result {
         sockets::abort(&socket);
         let code = SOCKET_RESET;
         match broken {
-            Broken::Channel => tunnel.channel.reset(telemesh_channel::CANCELLED),
+            Broken::Channel(error) => {
+                failed = error;
+                tunnel.channel.reset(telemesh_channel::CANCELLED);
+            }
             // Its end is under way already, and stays what it is.
             Broken::Socket if tunnel.outward.is_over() => tunnel.channel.stop_reading(code),
             Broken::Socket => tunnel.channel.reset(code),
         }
     }
-    Traffic { to_channel: tunnel.outward.moved, to_socket: tunnel.inward.moved, in_order }
+    Traffic { to_channel: tunnel.outward.moved, to_socket: tunnel.inward.moved, in_order, failed }
 }
 
 /// A tunnel that is dropped in the middle does not look like one that has ended.
@@ -79,10 +85,16 @@ impl Drop for AbortOnDrop<'_> {
 }
 
 /// What has failed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Broken {
     Socket,
-    Channel,
+    Channel(Option<ChannelError>),
+}
+
+impl Broken {
+    fn channel(error: &io::Error) -> Self {
+        Self::Channel(ChannelError::of(error).cloned())
+    }
 }
 
 struct Tunnel {
@@ -154,7 +166,7 @@ impl Tunnel {
             return Poll::Ready(Err(broken));
         }
         match (self.outward.is_over(), self.inward.is_over()) {
-            (_, true) if self.cut => Poll::Ready(Err(Broken::Channel)),
+            (_, true) if self.cut => Poll::Ready(Err(Broken::Channel(None))),
             (true, true) => Poll::Ready(Ok(())),
             _ => Poll::Pending,
         }
@@ -223,7 +235,7 @@ impl Tunnel {
             self.channel.reset_writing(telemesh_channel::CANCELLED);
             return Ok(());
         }
-        Err(Broken::Channel)
+        Err(Broken::channel(error))
     }
 
     fn poll_inward(&mut self, cx: &mut Context<'_>, socket: &TcpStream) -> Poll<Result<(), Broken>> {
@@ -266,7 +278,8 @@ impl Tunnel {
         buffer: &mut [u8],
     ) -> Poll<Result<(), Broken>> {
         let mut read = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.channel).poll_read(cx, &mut read)).map_err(|_| Broken::Channel)?;
+        ready!(Pin::new(&mut self.channel).poll_read(cx, &mut read))
+            .map_err(|error| Broken::channel(&error))?;
         let data = read.filled();
         if data.is_empty() {
             self.inward.stage = Stage::Finishing;

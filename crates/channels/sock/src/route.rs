@@ -15,6 +15,11 @@ pub trait Route: Send + Sync + 'static {
     /// # Errors
     /// [`SockError::NoRoute`] or why the link is not up; the connection is then refused.
     fn route<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Way, SockError>>;
+
+    /// Hears of connections and tunnels that did not come about. Must not wait.
+    fn failed(&self, target: &Target, error: &SockError) {
+        let _ = (target, error);
+    }
 }
 
 /// See [`Route`].

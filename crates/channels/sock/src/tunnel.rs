@@ -29,6 +29,8 @@ pub struct UdpTunnel {
     /// How often it was opened without an answer; `None` once there was one.
     attempts: Option<u32>,
     again_at: Instant,
+    /// A datagram that has come before anybody asked for one.
+    early: Option<Datagram>,
 }
 
 impl UdpTunnel {
@@ -42,6 +44,7 @@ impl UdpTunnel {
             reassembly: Reassembly::new(),
             attempts: Some(1),
             again_at: Instant::now() + FIRST_WAIT,
+            early: None,
         })
     }
 
@@ -51,12 +54,40 @@ impl UdpTunnel {
         let _ = self.sender.send(&self.channel, Datagram { place: place.cloned(), data });
     }
 
+    /// Waits until the peer has opened the tunnel. Nobody has to: datagrams may be sent before, and a refusal comes with
+    /// [`recv`](Self::recv) too. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub async fn opened(&mut self) -> Result<(), SockError> {
+        while self.attempts.is_some() {
+            match self.next().await? {
+                Some(message) => self.early = self.reassembly.take(message).or(self.early.take()),
+                None => return Err(SockError::Failed("the tunnel was closed".into())),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for the next datagram, with where it comes from; without a place it comes from the tunnel's own target. `None` when
     /// the peer has closed the tunnel, because nothing went through it for minutes. Dropping the future loses nothing.
     ///
     /// # Errors
     /// [`SockError`]: refused by the peer, no answer from it, the link is lost.
     pub async fn recv(&mut self) -> Result<Option<Datagram>, SockError> {
+        if let Some(early) = self.early.take() {
+            return Ok(Some(early));
+        }
+        loop {
+            let Some(message) = self.next().await? else { return Ok(None) };
+            if let Some(datagram) = self.reassembly.take(message) {
+                return Ok(Some(datagram));
+            }
+        }
+    }
+
+    /// The next message, whatever it is; opens the tunnel anew as long as there is none.
+    async fn next(&mut self) -> Result<Option<Message>, SockError> {
         loop {
             let message = match self.attempts {
                 None => self.channel.recv().await,
@@ -73,9 +104,8 @@ impl UdpTunnel {
             };
             let Some(message) = message? else { return Ok(None) };
             self.attempts = None;
-            let message = Message::decode(message).ok();
-            if let Some(datagram) = message.and_then(|message| self.reassembly.take(message)) {
-                return Ok(Some(datagram));
+            if let Ok(message) = Message::decode(message) {
+                return Ok(Some(message));
             }
         }
     }

@@ -23,6 +23,7 @@ async fn datagrams_of_all_sizes_go_to_the_target_and_come_back() {
     let target = udp_echo().await;
     let (pair, _sock) = granting(&[&format!("sock-udp:{target}")]);
     let mut tunnel = pair.to_right.sock().udp(Some(target.try_into().unwrap())).unwrap();
+    tunnel.opened().await.unwrap();
     for size in [0, 1, 512, 1_199, 1_232, 1_472, 4_096, 48 << 10] {
         let sent = Bytes::from(noise(size, 3));
         tunnel.send(None, sent.clone());

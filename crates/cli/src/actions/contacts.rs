@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use telemesh::{Contact, ContactName, Grant, Grants};
+use telemesh::{Contact, ContactName, Grants};
 
 use super::state;
 use crate::endpoint::Endpoint;
 use crate::event::{self, Event};
 use crate::failure::Failure;
+use crate::grants;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::target;
@@ -114,7 +115,7 @@ fn unknown_form() -> Failure {
 fn parse_grants(grants: &[String]) -> Result<Grants, Failure> {
     let mut all = Grants::link();
     for grant in grants {
-        let grant = grant.parse::<Grant>().map_err(|error| Failure::Usage(error.to_string()))?;
+        let grant = grants::parse(grant).map_err(Failure::Usage)?;
         all.insert(grant).map_err(|error| Failure::Usage(error.to_string()))?;
     }
     Ok(all)

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use telemesh::{Grant, Invite};
+use telemesh::Invite;
 
 use super::contacts::{find, parse_name};
 use crate::endpoint::Endpoint;
 use crate::event::{Event, Invited, OpenInvite};
 use crate::failure::Failure;
+use crate::grants;
 use crate::session::Session;
 
 /// Makes an invite and says its URI, once it outlives a crash.
@@ -24,7 +25,7 @@ pub(super) async fn make(
         invite = invite.name(parse_name(name)?);
     }
     for grant in grants {
-        invite = invite.grant(grant.parse::<Grant>().map_err(|error| Failure::Usage(error.to_string()))?);
+        invite = invite.grant(grants::parse(grant).map_err(Failure::Usage)?);
     }
     let (uri, open) = match via {
         Some(router) => endpoint.invite_via(find(endpoint, router)?.hashname(), invite)?,

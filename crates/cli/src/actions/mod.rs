@@ -4,11 +4,13 @@ mod contacts;
 pub(crate) mod discover;
 mod explain;
 mod files;
+mod forward;
 mod id;
 mod invites;
 pub(crate) mod perf;
 mod ping;
 mod pipe;
+mod socks;
 mod status;
 pub(crate) mod waiting;
 
@@ -18,6 +20,7 @@ pub(crate) use status::not_up;
 use telemesh::{Link, State};
 
 use crate::endpoint::Endpoint;
+use crate::ends::Ends;
 use crate::event::{Happened, UpDown};
 use crate::failure::Failure;
 use crate::request::Request;
@@ -60,6 +63,11 @@ pub(crate) async fn carry_out(
         Request::Receive { folder, existing, once, invite } => {
             files::receive(endpoint, session, files::Wanted { folder, existing, once, invite }).await
         }
+        Request::Forward { to, local, remote, reverse, udp } => {
+            let ends = Ends::read(&local, &remote, reverse).map_err(Failure::Usage)?;
+            forward::run(endpoint, session, &to, ends, udp).await
+        }
+        Request::Socks { to, listen } => socks::run(endpoint, session, to, listen).await,
         Request::Sent { pipe } => endpoint.pipes().sent(pipe),
         Request::Perf { to, only, size_mib, invite, progress } => match to {
             Some(to) => {

@@ -38,6 +38,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Discover(options) => context.request(&asked::discover(&options), &[]).await,
         Command::Send(options) => context.request(&asked::send(&options)?, &[]).await,
         Command::Receive(options) => context.request(&asked::receive(&options)?, &options.listen).await,
+        Command::Forward(options) => context.request(&asked::forward(options)?, &[]).await,
+        Command::Socks(options) => context.request(&asked::socks(&options)?, &[]).await,
         Command::Perf(options) => {
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }

@@ -67,15 +67,15 @@ pub(super) fn link(text: &str) -> Result<(LinkTarget, Hashname), String> {
 
 /// What a contact may do.
 pub(super) fn grant(text: &str) -> Result<Grant, String> {
-    let grant: Grant = text.parse().map_err(|error| format!("{error}"))?;
+    let grant = crate::grants::parse(text)?;
+    if telemesh::sock::is_sock_grant(text) {
+        return Ok(grant);
+    }
     // An unknown kind may be an application's, but one that is nearly a known one would grant nothing to anybody.
     let alike = |known: &str| strsim::normalized_damerau_levenshtein(grant.kind(), known);
     let nearest = KINDS.iter().copied().max_by(|one, other| alike(one).total_cmp(&alike(other)));
     if let Some(nearest) = nearest.filter(|known| *known != grant.kind() && alike(known) >= ALIKE) {
         return Err(format!("there is no such grant, did you mean `{nearest}`?"));
-    }
-    if grant.kind() == "sock" && grant.target().is_none() {
-        return Err("it has to say where to, like sock:10.0.0.1:22".into());
     }
     Ok(grant)
 }

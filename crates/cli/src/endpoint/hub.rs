@@ -1,6 +1,7 @@
 //! What an endpoint does with the channels that peers open: the one handler of each type, and who waits for what.
 //!
 //! A stream of plain bytes goes to whoever has waited longest, measurements are answered while somebody wants them to be, and
+//! tunnels go to what was granted, and
 //! everything else is refused in words. Each decision is told to whoever listens.
 
 use std::collections::VecDeque;
@@ -8,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use telemesh::files::{self, FILES};
+use telemesh::sock::Sock;
 use telemesh::stream::StreamRequest;
 use telemesh::{
-    Acceptor as _, HandleError, Hashname, Incoming, Mesh, Refusal, RefusalCode, StreamAcceptor as _,
+    Acceptor as _, HandleError, Hashname, Incoming, Mesh, Refusal, RefusalCode, SockNetwork as _,
+    StreamAcceptor as _,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -29,6 +32,7 @@ pub(crate) struct Hub {
     streams: Mutex<VecDeque<oneshot::Sender<StreamRequest>>>,
     measurements: Arc<AtomicUsize>,
     files: Mutex<Option<mpsc::UnboundedSender<files::Request>>>,
+    sock: Sock,
     decisions: broadcast::Sender<Decision>,
 }
 
@@ -66,6 +70,7 @@ impl Hub {
             streams: Mutex::default(),
             measurements: Arc::default(),
             files: Mutex::default(),
+            sock: mesh.on_sock_granted()?,
             decisions: broadcast::channel(UNREAD).0,
         });
         let mut requests = mesh.on_stream()?.requests();
@@ -137,6 +142,11 @@ impl Hub {
         if let Some(request) = refused {
             request.refuse(Refusal::new(RefusalCode::NotAllowed, reason));
         }
+    }
+
+    /// The service that opens tunnels for contacts as they were granted, and takes connections from listeners of ours.
+    pub(crate) fn sock(&self) -> &Sock {
+        &self.sock
     }
 
     /// What becomes of channels from now on.

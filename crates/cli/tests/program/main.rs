@@ -24,4 +24,6 @@ mod pipe;
 mod support;
 #[cfg(unix)]
 mod transfers;
+#[cfg(unix)]
+mod tunnels;
 mod up;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use telemesh_channel::ChannelError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -28,8 +29,9 @@ pub async fn tcp(listener: TcpListener, route: Arc<dyn Route>, target: Target) -
             Ok((socket, from)) => {
                 let (route, target) = (route.clone(), target.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = carry(socket, route, target).await {
+                    if let Err(error) = carry(socket, &*route, &target).await {
                         tracing::debug!(%from, %error, "a connection has not come about");
+                        route.failed(&target, &error);
                     }
                     drop(permit);
                 });
@@ -42,9 +44,9 @@ pub async fn tcp(listener: TcpListener, route: Arc<dyn Route>, target: Target) -
     }
 }
 
-async fn carry(socket: TcpStream, route: Arc<dyn Route>, target: Target) -> Result<(), SockError> {
+async fn carry(socket: TcpStream, route: &dyn Route, target: &Target) -> Result<(), SockError> {
     let opened = async {
-        let way = route.route(&target).await?;
+        let way = route.route(target).await?;
         open_connection(&*way.link, way.target).await
     };
     let channel = match opened.await {
@@ -54,7 +56,8 @@ async fn carry(socket: TcpStream, route: Arc<dyn Route>, target: Target) -> Resu
             return Err(error);
         }
     };
-    drop((route, target));
-    pump::join(channel, socket).await;
-    Ok(())
+    match pump::join(channel, socket).await.failed {
+        Some(error @ ChannelError::Refused(_)) => Err(error.into()),
+        _ => Ok(()),
+    }
 }

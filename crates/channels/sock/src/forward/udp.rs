@@ -47,8 +47,9 @@ pub async fn udp(socket: UdpSocket, route: Arc<dyn Route>, target: Target) -> In
         clients.insert(from, sender);
         let (socket, route, target) = (socket.clone(), route.clone(), target.clone());
         tunnels.spawn(async move {
-            if let Err(error) = carry(&socket, from, queue, route, target).await {
+            if let Err(error) = carry(&socket, from, queue, &*route, &target).await {
                 tracing::debug!(%from, %error, "a tunnel for datagrams has ended");
+                route.failed(&target, &error);
             }
         });
     }
@@ -59,10 +60,10 @@ async fn carry(
     socket: &UdpSocket,
     from: SocketAddr,
     mut queue: mpsc::Receiver<Bytes>,
-    route: Arc<dyn Route>,
-    target: Target,
+    route: &dyn Route,
+    target: &Target,
 ) -> Result<(), SockError> {
-    let way = route.route(&target).await?;
+    let way = route.route(target).await?;
     let mut tunnel = UdpTunnel::open(way.link, Request::Udp(Some(way.target)))?;
     let mut idle = Instant::now() + IDLE;
     loop {

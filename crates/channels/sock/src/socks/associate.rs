@@ -94,6 +94,7 @@ async fn carry(
 ) {
     if let Err(error) = exchange(&*route, name, &first, queue, answers).await {
         tracing::debug!(%first, %error, "datagrams of a SOCKS client have no way");
+        route.failed(&first, &error);
     }
 }
 

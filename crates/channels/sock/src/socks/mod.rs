@@ -77,6 +77,7 @@ async fn client(mut socket: TcpStream, from: SocketAddr, route: Arc<dyn Route>) 
                 }
                 Err(error) => {
                     let error: SockError = error;
+                    route.failed(&target, &error);
                     say(&mut socket, Reply::of(&error), any).await?;
                     Err(error.into())
                 }

@@ -10,6 +10,7 @@ mod requests;
 mod restart;
 mod router;
 mod silence;
+mod sock;
 mod transfer;
 
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) async fn run(context: &Context, options: &Demo) -> Result<(), Failure
     report
         .step("requests", "a thousand requests, each on a channel of its own", requests::run(&link))
         .await?;
+    let title = "a local port leads to the one server that was granted";
+    report.step("sock", title, sock::run(&link, &alice)).await?;
     let title = "both ends change their UDP address in the middle of a transfer";
     report.step("address-change", title, address_change::run(&link, &mut alice, &bob, size)).await?;
     drop(link);
