@@ -12,6 +12,7 @@ mod namespaces;
 mod natlab;
 mod readme;
 mod release;
+mod services;
 mod tidy;
 mod wan;
 mod workspace;
@@ -56,6 +57,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["natlab-agent", address] => natlab::serve_agent(address),
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
+        ["services"] => services::run(),
         ["tidy"] => tidy::run(),
         ["wan", rest @ ..] => wan::run(rest),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
@@ -81,6 +83,7 @@ usage: cargo xtask <chore>
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
      [--program PATH]   this program instead of a new build
   natlab                NATs of every kind, made of network namespaces and probed from both sides (root, Linux)
+  services              iperf3, curl, redis, ssh and dig through the real program; what is not installed is skipped
   release VERSION       everything that can be checked before a release; publishes nothing
      [--write]          set the version and the changelog's section instead
      [--notes]          print that section instead

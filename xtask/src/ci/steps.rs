@@ -29,6 +29,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("demo", "cargo run --release -- demo"),
     Step { idle: namespaces::idle, ..step("namespaces", "cargo xtask namespaces") },
     Step { idle: natlab::idle, ..step("natlab", "cargo xtask natlab") },
+    step("services", "cargo xtask services"),
     // About six minutes on two cores, and what it finds has rarely to do with the change at hand.
     Step { idle: fuzz::idle, ..step("fuzz", "cargo xtask fuzz") },
 ];

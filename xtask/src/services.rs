@@ -1,0 +1,36 @@
+//! Real programs through the real program: what people run all day, over a link between two endpoints on loopback. A program
+//! that is not installed is skipped, and it is said which package has it.
+
+mod endpoints;
+mod sock;
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::workspace;
+use endpoints::Endpoints;
+
+/// Runs everything whose programs are there.
+///
+/// # Errors
+/// When something does not work through a link that works without.
+pub(crate) fn run() -> Result<()> {
+    let root = workspace::root()?;
+    workspace::run(&root, "cargo build --release --package telemesh-cli")?;
+    let mut endpoints = Endpoints::start(&root)?;
+    sock::run(&mut endpoints)
+}
+
+/// Whether all these programs are here; says what is missing if not.
+fn has(what: &str, programs: &[(&str, &str)]) -> bool {
+    let missing = programs.iter().find(|(program, _)| {
+        let found =
+            Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
+        !found.is_ok_and(|status| status.success())
+    });
+    if let Some((program, package)) = missing {
+        println!("{what}: skipped, there is no `{program}` here (package {package})");
+    }
+    missing.is_none()
+}
