@@ -7,7 +7,10 @@ fn every_step_of_the_demonstration_works() {
     let folder = folder();
     let steps = run(&mut telemesh(&folder, "demo --size 4 --json")).with_code(0).objects();
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(names, ["link", "stream", "requests", "sock", "address-change", "restart", "silence"]);
+    assert_eq!(
+        names,
+        ["link", "stream", "requests", "sock", "address-change", "restart", "router", "silence"]
+    );
     for step in &steps {
         assert_eq!(step["ok"], true, "{step}");
         assert!(step["ms"].as_f64().unwrap() >= 0.0, "{step}");
@@ -19,5 +22,5 @@ fn every_step_of_the_demonstration_works() {
 fn people_see_a_line_per_step() {
     let folder = folder();
     let ended = run(&mut telemesh(&folder, "demo --size 1")).with_code(0);
-    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 7, "{}", ended.text());
+    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 8, "{}", ended.text());
 }
