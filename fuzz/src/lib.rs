@@ -14,6 +14,7 @@ mod input;
 mod link;
 mod mdns;
 mod packet;
+mod quic;
 pub mod seeds;
 mod sock;
 mod stream;
@@ -29,6 +30,7 @@ pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
 pub use link::link;
 pub use mdns::mdns;
 pub use packet::{packet, record};
+pub use quic::quic;
 pub use sock::sock;
 pub use stream::stream;
 pub use wire::{answer, control, frame, hello, introduction, open};
@@ -55,6 +57,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("mdns", mdns),
     ("packet", packet),
     ("record", record),
+    ("quic", quic),
     ("messages", messages),
     ("stream", stream),
     ("files", files),

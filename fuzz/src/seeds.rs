@@ -38,6 +38,7 @@ pub fn all() -> Vec<Seed> {
         add("link", name, actions);
     }
     add("record", "empty", &PeerRecord::default().to_bytes());
+    quic(&mut add);
     page(&mut add);
     seeds
 }
@@ -229,6 +230,18 @@ fn transfers(add: Add<'_>) {
     let compared = [&[0, 1, 3][..], blake3::hash(b"0123456789").as_bytes(), &[0, 1]].concat();
     add("files", "compared", &answered(&compared, &done));
     add("files", "given-up", &answered(&[0, 1], &message(0x84, &[1])));
+}
+
+fn quic(add: Add<'_>) {
+    let dial = [&[0xc0, 0, 0, 0, 1, 20][..], &[7; 20], &[8], &[9; 8]].concat();
+    add("quic", "initial", &dial);
+    add("quic", "handshake", &[&[0xe0, 0, 0, 0, 1, 8][..], &[7; 8], &[8]].concat());
+    add("quic", "short", &[&[0x40][..], &[7; 8], &[1; 20]].concat());
+    // A limit of 100 bytes, two packets of 40 and 150, and the order of their parts.
+    let packets = [&[0, 100, 0, 1, 0, 40, 0][..], &[5; 40], &[150, 0], &[6; 150], &[1, 0, 0, 0]].concat();
+    add("quic", "parts", &packets);
+    // The second half of one packet, the first halves of two.
+    add("quic", "made-up", &[1, 3, 0, 0x81, 1, 2, 2, 0, 0x42, 9, 4, 0, 0x41, 5, 6, 7]);
 }
 
 /// The blocks of hexadecimal in `docs/PROTOCOL.md`, each for the targets that read such bytes.

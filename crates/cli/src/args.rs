@@ -1,6 +1,5 @@
 //! What can be typed: global options, commands and their options.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::failure::Failure;
+use crate::listen::ListenAddress;
 use crate::output::Output;
 use crate::request::{Existing, MAX_MIB, MAX_TIMEOUT, Measure};
 
@@ -184,16 +184,17 @@ pub(crate) struct Ping {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Up {
-    /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: the configuration's, or all interfaces, any port]
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Local address, like 0.0.0.0:42424, or quic:0.0.0.0:443 with --public; may be repeated [default: the configuration's,
+    /// or all interfaces, any port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<ListenAddress>,
     /// Be found on the local network, for two minutes, this TIME (like 90s, 10m) or forever
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "2m", value_parser = found_for)]
     pub(crate) discover: Option<telemesh::Discover>,
     /// Lead contacts with the grant `router` to each other; strangers may then learn that somebody is here
     #[arg(long)]
     pub(crate) router: bool,
-    /// Let strangers learn that somebody is here, when that helps under load
+    /// Let strangers learn that somebody is here, when that helps under load; listening for QUIC asks for it
     #[arg(long)]
     pub(crate) public: bool,
     /// Use this router from now on: a contact's name, URI (an invite too), link JSON or hashname; `@FILE` or `-` reads it; may be
@@ -329,8 +330,8 @@ pub(crate) struct Receive {
     #[arg(long)]
     pub(crate) once: bool,
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    pub(crate) listen: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<ListenAddress>,
     /// At an endpoint that is up: also print an invite, for others than its contacts
     #[arg(long)]
     pub(crate) invite: bool,
@@ -382,8 +383,8 @@ pub(crate) struct Perf {
 #[derive(Debug, Arguments)]
 pub(crate) struct Listen {
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    pub(crate) listen: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<ListenAddress>,
     /// Without TO, at an endpoint that is up: also print an invite, for others than its contacts
     #[arg(long, conflicts_with = "to")]
     pub(crate) invite: bool,
@@ -430,12 +431,6 @@ fn valid(text: &str) -> Result<Duration, String> {
 /// How long to be found.
 fn found_for(text: &str) -> Result<telemesh::Discover, String> {
     crate::config::discover(text)
-}
-
-/// A local address.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "an IP address and a port are needed, like 0.0.0.0:42424 or [::]:42424".to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What a command works with: the global options, the output, and the endpoint, which is ended in order whatever happens.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::endpoint::{self, Endpoint, Start};
 use crate::failure::Failure;
 use crate::home::{self, Claim};
 use crate::interrupt::Interrupts;
+use crate::listen::ListenAddress;
 use crate::log::Log;
 use crate::output::Output;
 use crate::render::Renderer;
@@ -110,7 +110,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Failure`]: whatever goes wrong.
-    pub(crate) async fn request(&self, request: &Request, listen: &[SocketAddr]) -> Result<(), Failure> {
+    pub(crate) async fn request(&self, request: &Request, listen: &[ListenAddress]) -> Result<(), Failure> {
         #[cfg(unix)]
         if let Ok(home) = home::directory(&self.global)
             && let Some(client) = Client::connect(&home).await?
@@ -157,7 +157,7 @@ impl Context {
     }
 
     #[cfg(unix)]
-    async fn ask(&self, client: Client, request: &Request, listen: &[SocketAddr]) -> Result<(), Failure> {
+    async fn ask(&self, client: Client, request: &Request, listen: &[ListenAddress]) -> Result<(), Failure> {
         if !listen.is_empty() {
             return Err(Failure::Usage(
                 "an endpoint is up on this home and listens already: leave --listen out".into(),

@@ -76,7 +76,11 @@ pub(crate) fn port(home: &Path) -> Option<u16> {
 
 /// Keeps the port for the next time. If that fails another one will do.
 pub(crate) fn keep_port(home: &Path, addresses: &[PathAddress]) {
-    let port = addresses.iter().find_map(PathAddress::socket_address).map(|address| address.port());
+    let udp = |address: &PathAddress| match address {
+        PathAddress::Udp(address) => Some(address.port()),
+        _ => None,
+    };
+    let port = addresses.iter().find_map(udp);
     if let Some(port) = port
         && let Err(error) = fs::write(home.join(PORT), format!("{port}\n"))
     {

@@ -24,6 +24,7 @@ mod failure;
 mod grants;
 mod home;
 mod interrupt;
+mod listen;
 mod lock;
 mod log;
 #[cfg(unix)]

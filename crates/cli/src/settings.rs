@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::event::Happened;
 use crate::failure::Failure;
+use crate::listen::ListenAddress;
 use crate::running::Running;
 use crate::target;
 
@@ -43,7 +43,7 @@ impl Settings {
     }
 
     /// Local addresses.
-    pub(crate) fn listen(&self) -> &[SocketAddr] {
+    pub(crate) fn listen(&self) -> &[ListenAddress] {
         &self.current.listen
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use telemesh_channel::{LinkEventSource, Registry};
-use telemesh_hashname::Hashname;
+use telemesh_hashname::{Hashname, PublicKeys};
 use telemesh_link::Identity;
 use telemesh_wire::PathAddress;
 use tokio::runtime::Handle;
@@ -79,6 +79,11 @@ impl Core {
             _ => *to,
         };
         self.outlets.read().iter().find(|outlet| outlet.transport.carries(&to)).map(|outlet| act(outlet, to))
+    }
+
+    /// Tells the transport for `to` whose keys to expect there.
+    pub(crate) fn expect(&self, to: &PathAddress, keys: &PublicKeys) {
+        self.with_outlet(to, |outlet, to| outlet.transport.expect(&to, keys));
     }
 
     /// Sends a batch of equally long packets.

@@ -117,6 +117,10 @@ impl Inner {
                     outcome.wants.push(Want::Introduction { peer: cell.peer, circuit, packet });
                     continue;
                 }
+                // Every path begins with a packet of the link's own. A QUIC listener wants to be shown that we know it.
+                if let (PathAddress::Quic(_), Some(keys)) = (&to, self.link.keys()) {
+                    cell.core.expect(&to, keys);
+                }
                 if let Sent::Part(_) = cell.send(to, sealed.len(), sealed) {
                     self.sending.keep_own(cell, Run { to, segment: sealed.len(), contents: sealed.clone() });
                 }

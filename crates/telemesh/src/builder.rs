@@ -8,17 +8,17 @@ use std::time::Duration;
 use telemesh_channel::{HandleError, Handler};
 use telemesh_keys::KeySet;
 use telemesh_mesh::{Mesh, MeshBuilder, PeerStore, Policy};
-use telemesh_transport::{Discovery, Transport};
+use telemesh_transport::{Discovery, PathAddress, Transport};
 
 /// Why an endpoint could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
     /// A socket could not be opened at this address.
-    #[error("cannot listen on udp:{address}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: PathAddress,
         /// Why.
         #[source]
         error: io::Error,
@@ -36,6 +36,8 @@ pub enum CreateError {
 pub struct Builder {
     mesh: MeshBuilder,
     listen: Vec<SocketAddr>,
+    #[cfg(feature = "quic")]
+    quic: crate::quic_plan::QuicPlan,
     /// The port on all interfaces; 0 for any.
     port: u16,
     /// Whether a transport was given, so that none is added.
@@ -46,12 +48,22 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new(keys: KeySet) -> Self {
+        #[cfg(feature = "quic")]
+        let quic = crate::quic_plan::QuicPlan::new(keys.public().clone());
         // So that endpoints find each other through routers, and better paths than those.
         let mesh = Mesh::builder(keys)
             .service(telemesh_path::PathService::new())
             .service(telemesh_peer::PeerService::new())
             .service(telemesh_connect::ConnectService::new());
-        Self { mesh, listen: Vec::new(), port: 0, transports: false, mdns: None }
+        Self {
+            mesh,
+            listen: Vec::new(),
+            #[cfg(feature = "quic")]
+            quic,
+            port: 0,
+            transports: false,
+            mdns: None,
+        }
     }
 
     /// Listens for UDP on this address. May be given more than once; without it, on a port that the system chooses, on
@@ -72,7 +84,18 @@ impl Builder {
         self
     }
 
-    /// Uses this transport; the default one is then not added.
+    /// Listens for QUIC on this address too, for peers whose networks let nothing else pass. May be given more than once.
+    ///
+    /// **An endpoint that does so is public by choice**: who knows its public key, or has seen somebody dial it, is answered
+    /// and learns that there is an endpoint. Dialling others through QUIC needs nothing, and opens no socket before it happens.
+    #[cfg(feature = "quic")]
+    #[must_use]
+    pub fn listen_quic(mut self, address: SocketAddr) -> Self {
+        self.quic.listen(address);
+        self
+    }
+
+    /// Uses this transport; the default ones are then not added.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.mesh = self.mesh.transport(transport);
@@ -178,15 +201,20 @@ impl Builder {
     #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
     pub async fn create(self) -> Result<Mesh, CreateError> {
         #[cfg_attr(
-            not(any(feature = "udp", feature = "mdns")),
+            not(any(feature = "udp", feature = "quic", feature = "mdns")),
             allow(unused_mut, reason = "what the features bring is added to it")
         )]
-        let Self { mut mesh, listen, port, transports, mdns } = self;
+        let mut mesh = self.mesh;
+        let (listen, port, transports, mdns) = (self.listen, self.port, self.transports, self.mdns);
+        #[cfg(feature = "quic")]
+        if let Some(quic) = self.quic.open(!transports)? {
+            mesh = mesh.transport(quic);
+        }
         #[cfg(feature = "udp")]
         {
             for address in &listen {
                 let udp = telemesh_udp::UdpTransport::bind(*address)
-                    .map_err(|error| CreateError::Listen { address: *address, error })?;
+                    .map_err(|error| CreateError::Listen { address: PathAddress::Udp(*address), error })?;
                 mesh = mesh.transport(udp);
             }
             if listen.is_empty() && !transports {

@@ -53,12 +53,14 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-store`, `telemesh-udp`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
+//! `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
 //! `telemesh-sock`. Its features choose channels and transports; all are
 //! on by default.
 
 mod builder;
 mod identity;
+#[cfg(feature = "quic")]
+mod quic_plan;
 
 pub use builder::{Builder, CreateError};
 pub use identity::{KeysError, generate_keys, load_or_create_keys};
@@ -84,6 +86,8 @@ pub use telemesh_mesh::{
     Mesh, Metrics, Missing, OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy,
     Pong, Standing, State, StoreError, TooManyInvites, Verdict, Via,
 };
+#[cfg(feature = "quic")]
+pub use telemesh_quic as quic;
 #[cfg(feature = "sock")]
 pub use telemesh_sock as sock;
 #[cfg(feature = "sock")]

@@ -12,7 +12,6 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use telemesh::{ContactName, Grants, Hashname, LinkTarget};
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::home;
+use crate::listen::ListenAddress;
 
 pub(crate) use changes::Change;
 pub(crate) use problem::{ConfigError, Problem};
@@ -32,8 +32,8 @@ const FILE_NAME: &str = "telemesh.toml";
 /// What the file says. Whatever it does not say is `None` or empty, and the program's default holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// Local UDP addresses. Empty: all interfaces, any port.
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Local addresses. Empty: all interfaces, any port.
+    pub(crate) listen: Vec<ListenAddress>,
     /// Whether to answer strangers, as somebody with a well-known address may want.
     pub(crate) public: Option<bool>,
     /// Whether to be a router for contacts with that grant.

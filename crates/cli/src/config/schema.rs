@@ -9,8 +9,9 @@ use toml::de::DeTable;
 
 use super::problem::Problem;
 use super::reader::{Item, Problems, Section};
-use super::value::{address, discover, duration, grant, link};
+use super::value::{discover, duration, grant, link};
 use super::{Config, ContactSettings};
+use crate::listen::ListenAddress;
 
 /// Settings that stand above the first section.
 const TOP_LEVEL: [&str; 8] =
@@ -44,8 +45,11 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
     let mut config = Config::default();
     if let Some(item) = root.take("listen") {
         let wanted = "an address like \"0.0.0.0:42424\"";
-        config.listen =
-            item.list().iter().filter_map(|item| item.parsed(wanted, address, problems)).collect();
+        config.listen = item
+            .list()
+            .iter()
+            .filter_map(|item| item.parsed(wanted, str::parse::<ListenAddress>, problems))
+            .collect();
     }
     config.public = root.take("public").and_then(|item| item.boolean(problems));
     config.router = root.take("router").and_then(|item| item.boolean(problems));

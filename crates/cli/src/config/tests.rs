@@ -118,6 +118,8 @@ fn values_are_taken_up_to_their_limits_and_no_further() {
         let problem = problems(&format!("listen = \"{bad}\""));
         assert!(problem.contains("an IP address and a port are needed"), "{problem}");
     }
+    let listen = read("listen = [\"udp:0.0.0.0:1\", \"quic:[::]:443\"]").unwrap().listen;
+    assert_eq!(listen, ["0.0.0.0:1".parse().unwrap(), "quic:[::]:443".parse().unwrap()]);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What the texts of single settings may be.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use telemesh::{Discover, Grant, Hashname, LinkTarget};
@@ -40,12 +39,6 @@ pub(crate) fn discover(text: &str) -> Result<Discover, String> {
         Ok(time) => Ok(Discover::For(time)),
         Err(error) => Err(format!("{error}, or `forever`")),
     }
-}
-
-/// A local address.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "an IP address and a port are needed, like 0.0.0.0:42424 or [::]:42424".to_owned())
 }
 
 /// How to reach a contact. What is wrong is said without the text, in which there may be a secret.

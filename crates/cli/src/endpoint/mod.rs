@@ -5,13 +5,13 @@ pub(crate) mod hub;
 pub(crate) mod pipes;
 mod trust;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use telemesh::{FileStore, KeySet, Link, Mesh};
 
 use crate::failure::Failure;
+use crate::listen::{self, ListenAddress};
 use crate::lock::HomeLock;
 use crate::running::Running;
 use dial::Guests;
@@ -47,7 +47,7 @@ struct Inner {
 pub(crate) struct Start<'a> {
     pub(crate) keys: KeySet,
     pub(crate) lock: Option<HomeLock>,
-    pub(crate) listen: &'a [SocketAddr],
+    pub(crate) listen: &'a [ListenAddress],
     /// Where to listen if nothing else is said and nobody else does.
     pub(crate) port: Option<u16>,
     /// Where contacts and invites are kept; in memory if there is none.
@@ -69,6 +69,7 @@ impl Endpoint {
     /// # Errors
     /// [`Failure`]: an address that is taken, for example.
     pub(crate) async fn start(start: Start<'_>) -> Result<Self, Failure> {
+        listen::check(start.listen, start.public || start.router)?;
         let mut builder = telemesh::builder(start.keys).public(start.public);
         if start.router {
             builder = builder.router(telemesh::BridgeConfig::default());
@@ -77,7 +78,10 @@ impl Endpoint {
             builder = builder.prefer_port(port);
         }
         for address in start.listen {
-            builder = builder.listen(*address);
+            builder = match address {
+                ListenAddress::Udp(address) => builder.listen(*address),
+                ListenAddress::Quic(address) => builder.listen_quic(*address),
+            };
         }
         if let Some(time) = start.survive_down {
             builder = builder.survive_down(time);

@@ -79,3 +79,32 @@ fn an_address_of_its_own_makes_no_sense_for_a_command_at_an_endpoint_that_is_up(
     let (_up, _) = Running::waiting(&mut telemesh(&folder, "up"));
     run(&mut telemesh(&folder, "perf --listen 127.0.0.1:0")).with_code(2);
 }
+
+#[test]
+fn an_endpoint_that_is_public_by_choice_is_reached_through_quic_alone() {
+    let (one, other) = (folder(), folder());
+    let (up, ready) = Running::waiting(&mut telemesh(&one, "up --invite --public --listen quic:127.0.0.1:0"));
+    let addresses: Vec<_> =
+        ready["addresses"].as_array().unwrap().iter().map(|address| address.as_str().unwrap()).collect();
+    let port_of = |kind: &str| {
+        let address = addresses.iter().find_map(|address| address.strip_prefix(kind)).expect(kind);
+        address.rsplit_once(':').unwrap().1.to_owned()
+    };
+    let (udp, quic) = (port_of("udp:"), port_of("quic:"));
+    // Where its UDP is said to be, there is nobody.
+    let invite = invite(&ready).replace(&format!("127.0.0.1:{udp}"), "127.0.0.1:1");
+    let pings = run(telemesh(&other, "ping -n 2 --as-me --json").arg(invite)).with_code(0).objects();
+    assert_eq!(pings.len(), 2);
+    assert_eq!(pings[0]["path"], format!("quic:127.0.0.1:{quic}"));
+    run(&mut telemesh(&one, "stop")).with_code(0);
+    up.end().with_code(0);
+}
+
+#[test]
+fn listening_for_quic_asks_for_being_public() {
+    let folder = folder();
+    let ended = run(&mut telemesh(&folder, "up --listen quic:127.0.0.1:0")).with_code(2);
+    assert!(ended.stderr.contains("telemesh up --public"), "{}", ended.stderr);
+    let ended = run(&mut telemesh(&folder, "up --listen tcp:127.0.0.1:0")).with_code(2);
+    assert!(ended.stderr.contains("quic:0.0.0.0:443"), "{}", ended.stderr);
+}

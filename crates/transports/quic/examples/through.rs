@@ -12,7 +12,7 @@ use std::{
 };
 
 use telemesh_hashname::{CipherSetId, PublicKeys};
-use telemesh_quic::{Config, QuicTransport};
+use telemesh_quic::QuicTransport;
 use telemesh_transport::{PathAddress, ReceiveBatch, SendError, Transmit, Transport};
 
 /// Bytes of one packet: what a link sends on Ethernet, which is more than fits a QUIC datagram there.
@@ -28,7 +28,7 @@ const ROUNDS: usize = 2_000;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut keys = PublicKeys::new();
     keys.insert_key(CipherSetId::CS21, &[7; 32])?;
-    let listener = QuicTransport::listen(&["127.0.0.1:0".parse()?], &keys, Config::default())?;
+    let listener = QuicTransport::listen("127.0.0.1:0".parse()?, &keys)?;
     let bound = *listener.bound_addresses().first().ok_or("no socket")?;
 
     let stranger = UdpSocket::bind("127.0.0.1:0")?;

@@ -217,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dial_id_is_the_one_in_the_protocol_page() {
+        let mut keys = PublicKeys::new();
+        keys.insert_key(CipherSetId::CS11, &[7; 32]).unwrap();
+        let id = "0102030405060708b74be436bff7d8f94292a368";
+        let bytes: Vec<u8> =
+            (0..DIAL_ID_LENGTH).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap()).collect();
+        assert!(DialKey::all(&keys)[0].recognises(&bytes));
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/PROTOCOL.md");
+        assert!(std::fs::read_to_string(page).unwrap().contains(id));
+    }
+
+    #[test]
     fn two_dials_have_nothing_in_common() {
         let key = &DialKey::all(&keys(1))[0];
         assert_ne!(key.draw().unwrap(), key.draw().unwrap());

@@ -24,7 +24,7 @@ use crate::{
 /// Carries link packets as datagrams of QUIC connections.
 ///
 /// It dials whoever it sends to, if the keys of who is there are [known](Transport::expect), and opens a socket for that with
-/// the first dial. Only one that was made with [`listen`](Self::listen) can be dialled.
+/// the first dial. Only one that was [listens](Self::add_listener) can be dialled.
 #[derive(Debug)]
 pub struct QuicTransport {
     shared: Arc<Shared>,
@@ -38,33 +38,48 @@ impl QuicTransport {
     /// # Errors
     /// Outside a tokio runtime.
     pub fn dial_only() -> io::Result<Self> {
-        Self::listen(&[], &PublicKeys::new(), Config::default())
+        Self::with_config(Config::default())
     }
 
-    /// Listens on these addresses for those who know a public key of this endpoint: one of `keys`. Port 0 lets the operating
-    /// system choose; the wildcard of IPv6 stands for IPv4 too. Dialling uses another socket.
+    /// As [`dial_only`](Self::dial_only), with other limits for what it may [listen](Self::add_listener) to.
+    ///
+    /// # Errors
+    /// Outside a tokio runtime.
+    pub fn with_config(config: Config) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let (sender, received) = mpsc::channel(RECEIVE_QUEUE);
+        let shared = Shared::new(runtime, sender, Admission::new(config));
+        Ok(Self { shared, listeners: Vec::new(), received: Mutex::new(received) })
+    }
+
+    /// Listens on one address, and dials. See [`add_listener`](Self::add_listener).
+    ///
+    /// # Errors
+    /// Outside a tokio runtime, if the address cannot be bound, or if there is no key among `keys`.
+    pub fn listen(address: SocketAddr, keys: &PublicKeys) -> io::Result<Self> {
+        let mut transport = Self::dial_only()?;
+        transport.add_listener(address, keys)?;
+        Ok(transport)
+    }
+
+    /// Listens on this address too, for those who know a public key of this endpoint: one of `keys`. Port 0 lets the
+    /// operating system choose; the wildcard of IPv6 stands for IPv4 too. Dialling uses another socket.
     ///
     /// **Only for endpoints that are public by choice**: who knows the key, or has seen somebody dial, gets an answer, which
     /// shows that there is an endpoint.
     ///
     /// # Errors
-    /// Outside a tokio runtime, if an address cannot be bound, or if `keys` has no key and there are addresses.
-    pub fn listen(addresses: &[SocketAddr], keys: &PublicKeys, config: Config) -> io::Result<Self> {
-        let runtime = Handle::try_current().map_err(io::Error::other)?;
+    /// If the address cannot be bound, or if there is no key among `keys`.
+    pub fn add_listener(&mut self, address: SocketAddr, keys: &PublicKeys) -> io::Result<()> {
         let keys = DialKey::all(keys);
-        if keys.is_empty() && !addresses.is_empty() {
+        if keys.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs its public keys"));
         }
-        let listeners = addresses
-            .iter()
-            .map(|address| Port::listener(*address, keys.clone()))
-            .collect::<io::Result<Vec<_>>>()?;
-        let (sender, received) = mpsc::channel(RECEIVE_QUEUE);
-        let shared = Shared::new(runtime, sender, Admission::new(config));
-        for port in &listeners {
-            shared.runtime.spawn(shared.clone().listen(port.clone()));
-        }
-        Ok(Self { shared, listeners, received: Mutex::new(received) })
+        let _entered = self.shared.runtime.enter();
+        let port = Port::listener(address, keys)?;
+        self.shared.runtime.spawn(self.shared.clone().listen(port.clone()));
+        self.listeners.push(port);
+        Ok(())
     }
 
     /// The addresses that it listens on, as they were bound.

@@ -1,20 +1,21 @@
 //! The firewall, as far as files tell of it that everybody can read: asking it takes root.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::report::Check;
+use crate::listen::ListenAddress;
 
 const NAME: &str = "firewall";
 
 /// One check for whatever is here.
-pub(super) fn checks(listen: &[SocketAddr]) -> Vec<Check> {
+pub(super) fn checks(listen: &[ListenAddress]) -> Vec<Check> {
     // Only a port that stays the same can be opened; replies to what we send come in anyway.
     let ports: Vec<u16> = listen
         .iter()
+        .map(|address| address.socket())
         .filter(|address| !address.ip().is_loopback() && address.port() != 0)
-        .map(SocketAddr::port)
+        .map(|address| address.port())
         .collect();
     vec![if cfg!(target_os = "linux") { linux(Path::new("/"), &ports) } else { elsewhere(&ports) }]
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use super::report::Check;
+use crate::listen::ListenAddress;
 
 /// The least that IPv6 asks of a network (RFC 8200 section 5). Our smallest packets need nearly as much.
 #[cfg(target_os = "linux")]
@@ -17,7 +18,7 @@ pub(super) fn checks() -> Vec<Check> {
 }
 
 /// Whether the addresses in the configuration can be had.
-pub(super) fn listening(wanted: &[SocketAddr], is_up: bool) -> Check {
+pub(super) fn listening(wanted: &[ListenAddress], is_up: bool) -> Check {
     const NAME: &str = "listen";
     if wanted.is_empty() {
         return Check::ok(NAME, "any port, as the configuration names none");
@@ -28,7 +29,7 @@ pub(super) fn listening(wanted: &[SocketAddr], is_up: bool) -> Check {
         return Check::skipped(NAME, format!("an endpoint is up and may have {shown}"));
     }
     for address in wanted {
-        let advice = match bind(*address) {
+        let advice = match bind(address.socket()) {
             Ok(_) => continue,
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 (error, "another program has it: end that one, or choose another port")
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_port_that_is_taken_is_found_unless_it_is_ours() {
         let held = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let taken = [held.local_addr().unwrap()];
+        let taken = [ListenAddress::Udp(held.local_addr().unwrap())];
         assert_eq!(listening(&taken, false).status, Status::Failed);
         assert_eq!(listening(&taken, true).status, Status::Skipped);
         drop(held);

@@ -57,7 +57,7 @@ async fn a_listener_that_comes_back_is_dialled_anew() {
     drop(first);
     // Its farewell makes room for a new dial; until the port is free again the second one cannot be had.
     let second = loop {
-        match QuicTransport::listen(&[at], &keys(1), Config::default()) {
+        match QuicTransport::listen(at, &keys(1)) {
             Ok(second) => break second,
             Err(_) => tokio::task::yield_now().await,
         }

@@ -105,8 +105,7 @@ async fn ipv6_works_where_there_is_ipv6() {
     if std::net::UdpSocket::bind("[::1]:0").is_err() {
         return;
     }
-    let config = telemesh_quic::Config::default();
-    let listener = QuicTransport::listen(&["[::1]:0".parse().unwrap()], &keys(1), config).unwrap();
+    let listener = QuicTransport::listen("[::1]:0".parse().unwrap(), &keys(1)).unwrap();
     let dialler = dialler_to(&listener);
     meet(&dialler, &listener).await;
     assert_eq!(listener.local_addresses(), [path(&listener)]);

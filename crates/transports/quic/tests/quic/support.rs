@@ -18,7 +18,9 @@ pub(crate) fn keys(first: u8) -> PublicKeys {
 }
 
 pub(crate) fn listener_with(first: u8, config: Config) -> QuicTransport {
-    QuicTransport::listen(&["127.0.0.1:0".parse().unwrap()], &keys(first), config).unwrap()
+    let mut transport = QuicTransport::with_config(config).unwrap();
+    transport.add_listener("127.0.0.1:0".parse().unwrap(), &keys(first)).unwrap();
+    transport
 }
 
 pub(crate) fn listener() -> QuicTransport {
