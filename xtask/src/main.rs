@@ -82,8 +82,13 @@ usage: cargo xtask <chore>
      --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
      [--program PATH]   this program instead of a new build
-  natlab                NATs of every kind, made of network namespaces and probed from both sides (root, Linux)
   services              iperf3, curl, redis, ssh and dig through the real program; what is not installed is skipped
+  natlab                NATs of every kind, made of network namespaces and probed; then the real program behind some of
+                        them, with a router in the open (root, Linux)
+     [--all]            every kind against every other, and all that can happen to a network
+     [--only WORD]      the scenarios with this in their names
+     [--prove]          only the probes
+     [--program PATH]   this program instead of a new build
   release VERSION       everything that can be checked before a release; publishes nothing
      [--write]          set the version and the changelog's section instead
      [--notes]          print that section instead

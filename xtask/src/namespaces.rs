@@ -69,7 +69,7 @@ pub(crate) fn run(program: Option<&str>) -> Result<()> {
 }
 
 /// Builds the program, and says where it is.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let root = workspace::root()?;
     workspace::run(&root, "cargo build --release --package telemesh-cli")?;
     let program = root.join("target/release/telemesh");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -31,6 +31,8 @@ pub(crate) struct Talk {
 #[derive(Debug)]
 pub(crate) struct Talks {
     target: SocketAddr,
+    /// From where we send to the target, with port zero.
+    source: SocketAddr,
     by_sender: HashMap<SocketAddr, Flow>,
     /// By [`Flow::index`].
     talks: Vec<Option<Talk>>,
@@ -38,7 +40,13 @@ pub(crate) struct Talks {
 
 impl Talks {
     pub(crate) fn new(target: SocketAddr) -> Self {
-        Self { target, by_sender: HashMap::new(), talks: Vec::new() }
+        let any: IpAddr =
+            if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        Self { target, source: SocketAddr::new(any, 0), by_sender: HashMap::new(), talks: Vec::new() }
+    }
+
+    pub(crate) fn send_from(&mut self, address: IpAddr) {
+        self.source = SocketAddr::new(address, 0);
     }
 
     /// The sender's flow, a new one if it was never heard; `None` if there is no room for it.
@@ -47,7 +55,8 @@ impl Talks {
             self.heard(now, flow);
             return Some(flow);
         }
-        let socket = connected(self.target).ok()?;
+        let socket = bound(self.source).ok()?;
+        socket.connect(self.target).ok()?;
         let flow = model.open().or_else(|| {
             self.forget_silent(now, model);
             model.open()
@@ -94,13 +103,6 @@ pub(crate) fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
-}
-
-fn connected(target: SocketAddr) -> io::Result<UdpSocket> {
-    let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = bound(any.parse().map_err(io::Error::other)?)?;
-    socket.connect(target)?;
-    Ok(socket)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! time of one to leave.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -63,6 +63,13 @@ impl Forwarder {
             unsent: 0,
             late: Late::default(),
         })
+    }
+
+    /// Sends to the target from this address, and not from the one that the system chooses.
+    #[must_use]
+    pub fn send_from(mut self, address: IpAddr) -> Self {
+        self.talks.send_from(address);
+        self
     }
 
     /// Where to send what should reach the target.
@@ -271,6 +278,18 @@ mod tests {
         let report = running.stop().unwrap();
         assert_eq!((report.there.delivered, report.back.delivered, report.late.count), (2, 2, 4));
         assert_eq!((report.refused, report.unsent), (0, 0));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")] // Others have no more than one loopback address.
+    fn the_target_sees_the_address_that_was_asked_for() {
+        let (server, client) = (socket(), socket());
+        let (target, ways) = (server.local_addr().unwrap(), Ways::both(Conditions::new()));
+        let forwarder = Forwarder::bind(LOOPBACK.parse().unwrap(), target, ways, 1).unwrap();
+        let forwarder = forwarder.send_from([127, 0, 0, 3].into());
+        client.send_to(b"x", forwarder.address()).unwrap();
+        let _running = forwarder.spawn().unwrap();
+        assert_eq!(server.recv_from(&mut [0; 8]).unwrap().1.ip(), IpAddr::from([127, 0, 0, 3]));
     }
 
     #[test]

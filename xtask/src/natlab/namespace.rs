@@ -20,7 +20,12 @@ impl Namespace {
         let made = Self { name };
         made.ip("link set lo up")?;
         // Nobody has an address twice here, and finding that out would leave new interfaces without IPv6 for seconds.
-        made.set(&[("net/ipv6/conf/all/accept_dad", "0"), ("net/ipv6/conf/default/accept_dad", "0")])?;
+        made.set(&[
+            ("net/ipv6/conf/all/accept_dad", "0"),
+            ("net/ipv6/conf/default/accept_dad", "0"),
+            // Or the first address of a network would take the others along when it goes.
+            ("net/ipv4/conf/all/promote_secondaries", "1"),
+        ])?;
         Ok(made)
     }
 

@@ -9,7 +9,7 @@ use super::kinds::Kind;
 use super::namespace::Namespace;
 
 /// More places than this have no addresses in the lab.
-const MOST_PLACES: u8 = 60;
+const MOST_PLACES: u8 = 16;
 
 /// Distinguishes the worlds of one run.
 static WORLDS: AtomicU32 = AtomicU32::new(0);
@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) namespace: Namespace,
     pub(super) ipv4: Ipv4Addr,
     pub(super) ipv6: Ipv6Addr,
+    /// The name of its interface in the internet, by which it can be cut off.
+    pub(super) line: String,
     number: u8,
 }
 
@@ -70,19 +72,19 @@ impl World {
         let line = format!("to-{name}");
         self.internet.ip(&format!(
             "link add {line} type veth peer name wan netns {there}
-             address add {gateway}/30 dev {line}
+             address add {gateway}/28 dev {line}
              address add {gateway_v6}/64 dev {line} nodad
              link set {line} up",
             there = namespace.name()
         ))?;
         namespace.ip(&format!(
-            "address add {ipv4}/30 dev wan
+            "address add {ipv4}/28 dev wan
              address add {ipv6}/64 dev wan nodad
              link set wan up
              route add default via {gateway}
              route add default via {gateway_v6}"
         ))?;
-        Ok(Place { namespace, ipv4, ipv6, number })
+        Ok(Place { namespace, ipv4, ipv6, line, number })
     }
 
     /// A home behind a box of this kind.
@@ -125,6 +127,67 @@ impl World {
         ))?;
         Ok(Host { namespace, ipv4, ipv6 })
     }
+
+    /// Nothing of UDP passes between these two any more, in either direction.
+    pub(super) fn block_udp(&self, one: &Place, other: &Place) -> Result<()> {
+        let (one, other) = (&one.line, &other.line);
+        self.internet.nft(&format!(
+            "table inet cut {{ chain forward {{ type filter hook forward priority filter; policy accept;
+               iifname {one} oifname {other} meta l4proto udp drop
+               iifname {other} oifname {one} meta l4proto udp drop
+             }}
+             }}"
+        ))
+    }
+
+    /// The largest packet that a line carries, either way.
+    pub(super) fn set_mtu(&self, place: &Place, bytes: u16) -> Result<()> {
+        self.internet.ip(&format!("link set {} mtu {bytes}", place.line))?;
+        place.namespace.ip(&format!("link set wan mtu {bytes}"))
+    }
+
+    /// Larger packets vanish between all places, and nobody is told.
+    pub(super) fn swallow_over(&self, bytes: u16) -> Result<()> {
+        self.internet.nft(&format!(
+            "table inet hole {{
+               chain forward {{
+                 type filter hook forward priority filter; policy accept;
+                 meta length > {bytes} drop
+               }}
+             }}"
+        ))
+    }
+
+    /// A second line to a place, of the same width, which its packets take when the first one has gone.
+    pub(super) fn second_line(&mut self, place: &Place) -> Result<()> {
+        ensure!(self.places < MOST_PLACES, "too many lines for one lab");
+        let number = self.places;
+        self.places += 1;
+        let (ipv4, gateway, line) = (public(number, 2), public(number, 1), format!("{}-2", place.line));
+        self.internet.ip(&format!(
+            "link add {line} type veth peer name wan2 netns {there}
+             address add {gateway}/28 dev {line}
+             link set {line} up",
+            there = place.namespace.name()
+        ))?;
+        place.namespace.ip(&format!(
+            "address add {ipv4}/28 dev wan2
+             link set wan2 up
+             route add default via {gateway} metric 500"
+        ))
+    }
+}
+
+impl Place {
+    /// Another address of its network, from 1 to 12.
+    pub(super) fn spare(&self, nth: u8) -> Ipv4Addr {
+        public(self.number, 2 + nth)
+    }
+
+    /// The internet's address on its line.
+    pub(super) fn gateway(&self) -> Ipv4Addr {
+        public(self.number, 1)
+    }
 }
 
 impl Home {
@@ -150,9 +213,9 @@ fn route_packets(namespace: &Namespace) -> Result<()> {
     ])
 }
 
-/// Addresses for documentation (RFC 5737): each place has a network of four, the internet the first of two.
+/// Addresses for documentation (RFC 5737): each place has a network of sixteen, the internet the first of it.
 fn public(place: u8, host: u8) -> Ipv4Addr {
-    Ipv4Addr::new(203, 0, 113, place * 4 + host)
+    Ipv4Addr::new(203, 0, 113, place * 16 + host)
 }
 
 /// The same of RFC 3849.
