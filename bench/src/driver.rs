@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// The wanted variants in their usual order, or all of them if none are named.
-fn chosen<T: Copy + Ord>(wanted: &[T], all: &[T]) -> Vec<T> {
+pub(crate) fn chosen<T: Copy + Ord>(wanted: &[T], all: &[T]) -> Vec<T> {
     all.iter().copied().filter(|one| wanted.is_empty() || wanted.contains(one)).collect()
 }
 
@@ -130,7 +130,7 @@ fn brief(sample: &Sample) -> String {
 }
 
 /// Prints one line, or several, on standard output.
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     Ok(writeln!(stdout(), "{text}")?)
 }
 

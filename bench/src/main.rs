@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
 //! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is
-//! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables).
+//! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables); [`wan`] for bad lines.
 //!
 //! What a single endpoint of ours stands is another program: `src/bin/load/`.
 
@@ -15,6 +15,7 @@ mod peers;
 mod report;
 mod sample;
 mod service;
+mod wan;
 mod workloads;
 
 use std::process::ExitCode;
@@ -22,14 +23,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use telemesh_bench::{cores, machine};
 
-use crate::options::{Internal, Options};
+use crate::options::{Action, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let outcome = match &options.internal {
+    let outcome = match &options.action {
         None => driver::run(&options),
-        Some(Internal::Measure(task)) => driver::measure_here(task),
-        Some(Internal::Serve(task)) => peers::serve(task.peer),
+        Some(Action::Wan(options)) => wan::run(options),
+        Some(Action::MeasureWan(task)) => wan::measure_here(task),
+        Some(Action::Measure(task)) => driver::measure_here(task),
+        Some(Action::Serve(task)) => peers::serve(task.peer),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) markdown: bool,
     #[command(subcommand)]
-    pub(crate) internal: Option<Internal>,
+    pub(crate) action: Option<Action>,
 }
 
 /// How much work one measurement does.
@@ -49,15 +49,61 @@ pub(crate) struct Amounts {
     pub(crate) links: u32,
 }
 
-/// What the driver asks its own child processes to do.
+/// Another measurement, or what the drivers ask their own child processes to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Internal {
+pub(crate) enum Action {
+    /// One stream over bad lines: loss, delay and a rate, through `telemesh-wan`
+    Wan(WanOptions),
+    /// One measurement over one line; prints one sample
+    #[command(hide = true)]
+    MeasureWan(WanTask),
     /// One measurement; prints one sample
     #[command(hide = true)]
     Measure(MeasureTask),
     /// A server that reports its memory when asked
     #[command(hide = true)]
     Serve(ServeTask),
+}
+
+/// Over which lines whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WanOptions {
+    /// Only these peers, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) peers: Vec<PeerName>,
+    /// Percent of the packets that are lost at random, each way; several are separated by commas
+    #[arg(long, value_delimiter = ',', default_values_t = [1.0, 5.0, 12.0, 25.0])]
+    pub(crate) loss: Vec<f64>,
+    /// Round trips in milliseconds
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 100, 200, 600])]
+    pub(crate) rtt: Vec<u64>,
+    /// Rate of the line in Mbit/s; its queue holds a tenth of a second of it
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) mbit: u64,
+    /// Seconds that each stream has, from its first byte
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) seconds: u64,
+    /// How often each peer is measured on each line, with other losses each time; the table shows medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+}
+
+/// One measurement of one peer over one line.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct WanTask {
+    #[arg(long)]
+    pub(crate) peer: PeerName,
+    #[arg(long)]
+    pub(crate) loss: f64,
+    #[arg(long)]
+    pub(crate) rtt: u64,
+    #[arg(long)]
+    pub(crate) mbit: u64,
+    #[arg(long)]
+    pub(crate) seconds: u64,
+    /// Decides which packets are lost.
+    #[arg(long)]
+    pub(crate) seed: u64,
 }
 
 /// One measurement of one peer.

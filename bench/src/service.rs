@@ -4,6 +4,8 @@
 //! come back one by one until the client finishes the stream, or the transfer follows and is answered with its count
 //! and its checksum.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -16,6 +18,14 @@ const READ: usize = 64 * 1024;
 const ECHO: u8 = b'e';
 const SWALLOW: u8 = b's';
 const HEADER: usize = 9;
+
+/// See [`swallowed`].
+static SWALLOWED: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that all transfers to this process have brought so far.
+pub(crate) fn swallowed() -> u64 {
+    SWALLOWED.load(Ordering::Relaxed)
+}
 
 /// Serves one inbound stream until its client has finished.
 ///
@@ -56,6 +66,7 @@ async fn swallow<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, total: u64) 
         ensure!(now > 0, "the transfer ended after {count} of {total} bytes");
         checksum.update(&buffer[..now]);
         count += now as u64;
+        SWALLOWED.fetch_add(now as u64, Ordering::Relaxed);
     }
     let mut answer = [0; 16];
     answer[..8].copy_from_slice(&count.to_le_bytes());

@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 use crate::{
     cores::{self, SERVER_CORE},
     floor, machine,
-    options::{MeasureTask, PeerName},
+    options::{MeasureTask, PeerName, WanTask},
     peer::{Host, Peer},
     sample::Findings,
     workloads::{self, memory::Status},
@@ -42,6 +42,21 @@ pub(crate) fn measure(task: MeasureTask) -> Result<Findings> {
         PeerName::Libp2pQuic => workloads::measure::<libp2p::OverQuic>(task),
         #[cfg(feature = "libp2p")]
         PeerName::Libp2pTcp => workloads::measure::<libp2p::OverTcp>(task),
+    }
+}
+
+/// Measures the peer that the task names over a bad line.
+pub(crate) fn measure_wan(task: WanTask) -> Result<Findings> {
+    match task.peer {
+        PeerName::Floor => bail!("the floor has no streams"),
+        PeerName::Telemesh => workloads::wan::measure::<telemesh::Telemesh>(task),
+        PeerName::Quinn => workloads::wan::measure::<quinn::Quinn>(task),
+        #[cfg(feature = "iroh")]
+        PeerName::Iroh => workloads::wan::measure::<iroh::Iroh>(task),
+        #[cfg(feature = "libp2p")]
+        PeerName::Libp2pQuic => workloads::wan::measure::<libp2p::OverQuic>(task),
+        #[cfg(feature = "libp2p")]
+        PeerName::Libp2pTcp => bail!("only UDP goes over the line"),
     }
 }
 

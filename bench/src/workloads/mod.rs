@@ -4,6 +4,7 @@ pub(crate) mod connect;
 pub(crate) mod memory;
 pub(crate) mod rtt;
 pub(crate) mod throughput;
+pub(crate) mod wan;
 
 use std::future::Future;
 
