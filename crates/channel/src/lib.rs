@@ -36,6 +36,7 @@ mod dispatch;
 mod error;
 mod events;
 mod fault;
+mod for_each;
 mod handler;
 mod incoming;
 mod messages;
@@ -51,6 +52,7 @@ pub use dispatch::{Dispatch, Dispatcher, HandlerTask, MAX_OPEN_PER_TYPE, REFUSAL
 pub use error::{AcceptError, ChannelError, DatagramError, HandleError, MessageError, OpenError};
 pub use events::{LinkEventSource, MAX_UNREAD_LINK_EVENTS};
 pub use fault::Fault;
+pub use for_each::ForEachSpawned;
 pub use handler::{Handler, Limited, limited};
 pub use incoming::Incoming;
 pub use messages::{MAX_MESSAGE_SIZE, Messages};

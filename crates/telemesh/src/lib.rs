@@ -44,6 +44,7 @@
 //!
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
+//! Events come as streams; [`ForEachSpawned`] calls a function for each.
 //!
 //! # When something fails
 //!
@@ -67,8 +68,8 @@ pub use identity::{KeysError, generate_keys, load_or_create_keys};
 
 pub use telemesh_channel as channel;
 pub use telemesh_channel::{
-    Acceptor, Channel, ChannelError, Datagrams, Fault, HandleError, Handler, Incoming, LinkEvent, LinkEvents,
-    Network, Open, OpenError, Opener, Refusal, RefusalCode,
+    Acceptor, Channel, ChannelError, Datagrams, Fault, ForEachSpawned, HandleError, Handler, Incoming,
+    LinkEvent, LinkEvents, Network, Open, OpenError, Opener, Refusal, RefusalCode,
 };
 pub use telemesh_engine::Config as EngineConfig;
 #[cfg(feature = "files")]
