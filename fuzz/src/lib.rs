@@ -6,6 +6,7 @@
 //! plays. [README](https://github.com/telemesh/telemesh/blob/main/fuzz/README.md) says how to run and extend them.
 
 mod address;
+mod boxes;
 mod engine;
 mod files;
 mod framing;
@@ -23,6 +24,7 @@ mod tests;
 mod wire;
 
 pub use address::{link_json, link_target, link_uri, path_address};
+pub use boxes::boxes;
 pub use engine::engine;
 pub use files::files;
 pub use framing::messages;
@@ -61,6 +63,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("messages", messages),
     ("stream", stream),
     ("files", files),
+    ("boxes", boxes),
     ("sock", sock),
     ("engine", engine),
     ("link", link),

@@ -27,6 +27,7 @@ pub fn all() -> Vec<Seed> {
     addresses(&mut add);
     streams(&mut add);
     transfers(&mut add);
+    boxes(&mut add);
     for (name, bytes) in SOCK {
         add("sock", name, bytes);
     }
@@ -182,6 +183,19 @@ fn streams(add: Add<'_>) {
     add("stream", "protobuf", &[&counted(&[])[..], &[3], &framed(&[note, b"\xff"])].concat());
     let odd = Open::reliable("stream").with_header("encoding", "odd").encode().unwrap_or_default();
     add("stream", "unknown-encoding", &[&counted(&odd)[..], &[0]].concat());
+}
+
+/// Frames of a session, and what is inside a seal, see [`crate::boxes()`].
+fn boxes(add: Add<'_>) {
+    let (id, recipient) = ([5; 16], [6; 32]);
+    let offer = [&[1], &id[..], &recipient, &9_u32.to_be_bytes()].concat();
+    let part = [&[2], &id[..], &[0; 4], b"something"].concat();
+    let gone = [&[3], &id[..]].concat();
+    add("boxes", "session", &[&[0], &counted(&offer)[..], &counted(&part), &counted(&gone)].concat());
+    let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+    let header = numbers(&[7, 1, 1, 0, 0, u64::MAX]);
+    add("boxes", "message", &[&[1, 1], &header[..], &[4], b"chathello"].concat());
+    add("boxes", "receipt", &[&[1, 2], &numbers(&[7, 3])[..], &[0, 1], &numbers(&[5, 6])].concat());
 }
 
 /// Transfers by hand, see [`crate::files()`].
