@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args as Arguments, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::endpoint::boxes::CacheAt;
 use crate::failure::Failure;
 use crate::listen::ListenAddress;
 use crate::output::Output;
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     Forward(Forward),
     /// A SOCKS5 server whose connections go through the other end, and whose hosts may be contacts
     Socks(Socks),
+    /// Messages for contacts that are away, and from them
+    #[command(name = "box", subcommand)]
+    Boxes(BoxCommand),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
     /// Say who is on the local network, and be found there by others
@@ -204,6 +208,9 @@ pub(crate) struct Up {
     /// Print an invite for one contact, good for ten minutes
     #[arg(long)]
     pub(crate) invite: bool,
+    /// Keep messages for others, from contacts with the grant `box`: memory, or the path of a file
+    #[arg(long = "box", value_name = "memory|PATH", value_parser = CacheAt::parse)]
+    pub(crate) cache: Option<CacheAt>,
     /// The configuration file [default: telemesh.toml in the home folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -316,6 +323,31 @@ pub(crate) struct Send {
     /// What to send
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BoxCommand {
+    /// Send a message; it waits here, or with a cache, until they come
+    Send {
+        /// A contact's name or hashname
+        to: String,
+        /// What to send, up to 16 MiB [default: standard input, up to 8 KiB of text]
+        file: Option<PathBuf>,
+        /// A contact that keeps it while they are away, and has granted us `box`; may be repeated
+        #[arg(long, value_name = "CONTACT")]
+        via: Vec<String>,
+        /// How long to wait for somebody to take it, in seconds
+        #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+        wait: Duration,
+    },
+    /// Print what has arrived; what was printed does not come again
+    Read {
+        /// End when nothing has come for so many seconds
+        #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+        wait: Duration,
+    },
+    /// Say what waits, out and in
+    List,
 }
 
 #[derive(Debug, Arguments)]

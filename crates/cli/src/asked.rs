@@ -1,10 +1,11 @@
 //! What was typed, as a request.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    Accept, Contacts, ContactsCommand, Discover, Explain, Forward, Invite, InviteCommand, Perf, Ping, Pipe,
-    Receive, Send, Socks,
+    Accept, BoxCommand, Contacts, ContactsCommand, Discover, Explain, Forward, Invite, InviteCommand, Perf, Ping,
+    Pipe, Receive, Send, Socks,
 };
 use crate::ends::Ends;
 use crate::failure::Failure;
@@ -76,6 +77,42 @@ pub(crate) fn send(options: &Send) -> Result<Request, Failure> {
     let files = options.files.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?;
     Ok(Request::Send { to: target::read(&options.to)?, files })
 }
+
+/// The request of a command of `box`.
+///
+/// # Errors
+/// Standard input that is no text, or too much of it.
+pub(crate) fn boxes(options: &BoxCommand) -> Result<Request, Failure> {
+    Ok(match options {
+        BoxCommand::List => Request::BoxList {},
+        BoxCommand::Read { wait } => Request::BoxRead { wait: *wait },
+        BoxCommand::Send { to, file, via, wait } => {
+            let (text, file) = match file {
+                Some(file) => (None, Some(absolute(file)?)),
+                None => (Some(typed()?), None),
+            };
+            let via = via.iter().map(|cache| target::read(cache)).collect::<Result<_, _>>()?;
+            Request::BoxSend { to: target::read(to)?, text, file, via, wait: *wait }
+        }
+    })
+}
+
+/// What comes from standard input, without the end of its last line.
+fn typed() -> Result<String, Failure> {
+    let mut text = String::new();
+    let limited = std::io::stdin().take(MAX_TYPED + 1).read_to_string(&mut text);
+    limited.map_err(|error| Failure::Usage(format!("standard input: {error}; name a file instead")))?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TYPED {
+        return Err(Failure::Usage("more than 8 KiB on standard input: name a file instead".into()));
+    }
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// Longest text from standard input, in bytes: a request has 64 KiB, and JSON may write six bytes for one.
+const MAX_TYPED: u64 = 8 * 1024;
 
 /// The request of `receive`.
 ///

@@ -120,8 +120,8 @@ impl Context {
         if request.needs_running() {
             return Err(actions::not_up());
         }
-        let (keys, lock, store) = match self.identity(request) {
-            Identity::ThrowAway => (telemesh::generate_keys()?, None, None),
+        let (keys, lock, store, home) = match self.identity(request) {
+            Identity::ThrowAway => (telemesh::generate_keys()?, None, None, None),
             Identity::Me => {
                 let home = home::directory(&self.global)?;
                 if matches!(request, Request::Id {}) && home::has_keys(&home) {
@@ -129,7 +129,10 @@ impl Context {
                         .show(&actions::id_of(&home::keys(&home)?)?, None);
                 }
                 match home::claim(&home).await? {
-                    Claim::Ours(lock) => (home::keys(&home)?, Some(lock), Some(home::store(&home).await?)),
+                    Claim::Ours(lock) => {
+                        let store = home::store(&home).await?;
+                        (home::keys(&home)?, Some(lock), Some(store), Some(home))
+                    }
                     #[cfg(unix)]
                     Claim::Up(client) => return self.ask(client, request, listen).await,
                 }
@@ -151,6 +154,8 @@ impl Context {
             // Nothing else has the time to wait for an announcement.
             mdns: Some(matches!(request, Request::Discover { .. })),
             running: None,
+            home,
+            cache: None,
         })
         .await?;
         self.carry_out(endpoint, request).await

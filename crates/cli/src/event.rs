@@ -131,6 +131,43 @@ pub(crate) enum Happened {
     Socks { listen: String },
     /// A connection or a tunnel for datagrams did not come about.
     NotForwarded { target: String, reason: String },
+    /// A message that was sent: where it is as far as is known. `kept` here, `cached`, `arrived`, or `read`.
+    Boxed {
+        id: String,
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        stage: String,
+        /// The caches that have it.
+        caches: Vec<String>,
+        /// Sealed; in lists only, as is the time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+        /// Seconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at: Option<u64>,
+    },
+    /// A message that has arrived and was not read.
+    Unread {
+        id: String,
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        bytes: u64,
+        sent_at: u64,
+    },
+    /// A message that is read now: as text, or in base64 if it is none.
+    Message {
+        id: String,
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// By the sender's clock, in seconds since 1970.
+        sent_at: u64,
+        text: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    },
     /// The configuration was read again: what has changed, and what of it counts only from the next start on.
     Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.

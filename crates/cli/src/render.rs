@@ -193,6 +193,27 @@ impl Renderer {
             Happened::Forwarding { .. } | Happened::Socks { .. } | Happened::NotForwarded { .. } => {
                 return self.tunnel(happened);
             }
+            Happened::Boxed { id, hashname, name, stage, bytes, .. } => {
+                let who = who(hashname, name.as_deref());
+                let size = bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
+                let place = match stage.as_str() {
+                    "kept" => "waits here for them or a cache",
+                    "cached" => "is with a cache",
+                    "arrived" => "is with their endpoint",
+                    _ => "was read",
+                };
+                output.line(format_args!("to {who}{size}: {place} ({id})"))?;
+            }
+            Happened::Unread { id, hashname, name, bytes, .. } => {
+                let who = who(hashname, name.as_deref());
+                output.line(format_args!("from {who}, {}: not read ({id})", HumanBytes(*bytes)))?;
+            }
+            Happened::Message { hashname, name, text, base64, .. } => {
+                output.note(format_args!("from {}:", who(hashname, name.as_deref())));
+                for line in text.as_deref().or(base64.as_deref()).unwrap_or_default().lines() {
+                    output.line(line)?;
+                }
+            }
             Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
         }

@@ -22,6 +22,9 @@ pub(crate) const VERSION: u64 = 1;
 /// How long a command waits for a link unless it is told otherwise.
 pub(crate) const LINK_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long commands of `box` wait for somebody unless they are told otherwise.
+pub(crate) const BOX_WAIT: Duration = Duration::from_secs(5);
+
 /// How long an invite is good for unless it is told otherwise.
 pub(crate) const INVITE_TIME: Duration = Duration::from_secs(600);
 
@@ -123,6 +126,28 @@ pub(crate) enum Request {
     Result { pipe: u64 },
     /// Sends files and folders. Paths are absolute: the endpoint reads them itself.
     Send { to: Secret, files: Vec<PathBuf> },
+    /// Sends a message to a contact that may be away. Either `text` or `file`, an absolute path.
+    BoxSend {
+        to: Secret,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<PathBuf>,
+        /// Contacts that keep it while its recipient is away, from now on; without any, those that were named before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        via: Vec<Secret>,
+        /// How long to wait for somebody to take it.
+        #[serde(default = "box_wait", rename = "wait_s", with = "seconds")]
+        wait: Duration,
+    },
+    /// Says what has arrived, and acknowledges it.
+    BoxRead {
+        /// Ends when nothing has come for so long.
+        #[serde(default = "box_wait", rename = "wait_s", with = "seconds")]
+        wait: Duration,
+    },
+    /// What waits, out and in.
+    BoxList {},
     /// Takes files into a folder, whose path is absolute, for as long as the command runs.
     Receive {
         folder: PathBuf,
@@ -252,6 +277,12 @@ impl Request {
             Self::Send { files, .. } if files.iter().any(|file| file.is_relative()) => {
                 Err(usage("`files` are absolute paths"))
             }
+            Self::BoxSend { text, file, .. } if text.is_some() == file.is_some() => {
+                Err(usage("either `text` or `file`"))
+            }
+            Self::BoxSend { file: Some(file), .. } if file.is_relative() => {
+                Err(usage("`file` is an absolute path"))
+            }
             Self::Receive { folder, .. } if folder.is_relative() => {
                 Err(usage("`folder` is an absolute path"))
             }
@@ -314,6 +345,10 @@ pub(crate) const MAX_MIB: u64 = 1 << 20;
 
 fn usage(reason: &str) -> Failure {
     Failure::Usage(format!("not a request: {reason}"))
+}
+
+fn box_wait() -> Duration {
+    BOX_WAIT
 }
 
 fn ping_count() -> u32 {

@@ -97,6 +97,17 @@ impl Session {
         self.say(Event::Happened(happened)).await
     }
 
+    /// Says something, and waits until it is written.
+    ///
+    /// # Errors
+    /// As [`say`](Self::say); then nobody has read it.
+    pub(crate) async fn told(&self, happened: Happened) -> Result<(), Failure> {
+        let (sender, written) = oneshot::channel();
+        let item = Item { event: Event::Happened(happened), written: Some(sender) };
+        self.events.send(item).await.map_err(|_| Failure::OutputClosed)?;
+        written.await.map_err(|_| Failure::OutputClosed)
+    }
+
     /// Says how far something is, unless that would mean to wait.
     pub(crate) fn progress(&self, what: &str, bytes: u64, total: Option<u64>) {
         self.say_if_room(Happened::Progress {

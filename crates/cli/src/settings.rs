@@ -9,11 +9,13 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use telemesh::boxes::Caches;
 use telemesh::{Contact, Hashname};
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
+use crate::endpoint::boxes::CacheAt;
 use crate::event::Happened;
 use crate::failure::Failure;
 use crate::listen::ListenAddress;
@@ -72,6 +74,11 @@ impl Settings {
         self.current.router.unwrap_or(false)
     }
 
+    /// Where messages for others are kept.
+    pub(crate) fn cache(&self) -> Option<&CacheAt> {
+        self.current.cache.as_ref()
+    }
+
     /// The most links.
     pub(crate) fn max_links(&self) -> Option<usize> {
         self.current.max_links
@@ -98,6 +105,16 @@ impl Settings {
                 Contact::new(info).with_name(Some(name.clone())).with_grants(settings.grants.clone());
             endpoint.keep(contact.with_router(settings.router))?;
         }
+        // Who leads others to us is there when we are not, and may keep messages as well. A router that does not says so.
+        let routers = endpoint.mesh().contacts().into_iter().filter(Contact::is_router);
+        let mut caches = Caches::for_all(routers.map(|router| router.hashname()));
+        for name in &self.current.box_via {
+            let Some(contact) = endpoint.mesh().named(name.as_str()) else {
+                return Err(endpoint.no_contact(name.as_str()));
+            };
+            caches = caches.and(contact.hashname());
+        }
+        endpoint.boxes().set_caches(caches);
         running.declare(now);
         Ok(())
     }

@@ -90,6 +90,12 @@ impl Identity {
         self.keys.public()
     }
 
+    /// The key pairs, for what else is done with them: sealing, for example.
+    #[must_use]
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
     /// Random number of this process start.
     #[must_use]
     pub fn incarnation(&self) -> u64 {

@@ -56,6 +56,7 @@ mod raw_stream;
 mod receive;
 mod routing;
 mod saver;
+mod sealing;
 mod sending;
 mod shared;
 mod state;

@@ -38,6 +38,7 @@
 //!   channels.
 //! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
+//! - [`MeshBoxes`], `boxes`: messages for endpoints that are away.
 //! - `files`: files and folders, resumable and checked.
 //! - `SockOpener`, `SockNetwork`, `sock`: TCP and UDP tunnels to what was granted.
 //! - [`Mesh::discovered`]: who asks for a link, and who announces themselves on the local network; [`Mesh::discover`] to be found.
@@ -54,7 +55,7 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
+//! `telemesh-box`, `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
 //! `telemesh-sock`. Its features choose channels and transports; all are
 //! on by default.
 
@@ -62,10 +63,16 @@ mod builder;
 mod identity;
 #[cfg(feature = "quic")]
 mod quic_plan;
+#[cfg(feature = "box")]
+mod mesh_boxes;
 
 pub use builder::{Builder, CreateError};
 pub use identity::{KeysError, generate_keys, load_or_create_keys};
+#[cfg(feature = "box")]
+pub use mesh_boxes::MeshBoxes;
 
+#[cfg(feature = "box")]
+pub use telemesh_box as boxes;
 pub use telemesh_channel as channel;
 pub use telemesh_channel::{
     Acceptor, Channel, ChannelError, Datagrams, Fault, ForEachSpawned, HandleError, Handler, Incoming,

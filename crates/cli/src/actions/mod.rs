@@ -1,5 +1,6 @@
 //! One file per request: what an endpoint does, and what it says meanwhile.
 
+mod boxes;
 mod contacts;
 pub(crate) mod discover;
 mod explain;
@@ -60,6 +61,16 @@ pub(crate) async fn carry_out(
         Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,
         Request::Result { pipe } => endpoint.pipes().end(pipe).await,
         Request::Send { to, files } => files::send(endpoint, session, &to, files).await,
+        Request::BoxSend { to, text, file, via, wait } => {
+            let content = match (text, file) {
+                (Some(text), None) => boxes::Content::Text(text),
+                (None, Some(file)) => boxes::Content::File(file),
+                _ => return Err(Failure::Usage("either `text` or `file`".into())),
+            };
+            boxes::send(endpoint, session, &to, content, &via, wait).await
+        }
+        Request::BoxRead { wait } => boxes::receive(endpoint, session, wait).await,
+        Request::BoxList {} => boxes::list(endpoint, session).await,
         Request::Receive { folder, existing, once, invite } => {
             files::receive(endpoint, session, files::Wanted { folder, existing, once, invite }).await
         }

@@ -37,6 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Explain(options) => context.request(&asked::explain(&options)?, &[]).await,
         Command::Discover(options) => context.request(&asked::discover(&options), &[]).await,
         Command::Send(options) => context.request(&asked::send(&options)?, &[]).await,
+        Command::Boxes(options) => context.request(&asked::boxes(&options)?, &[]).await,
         Command::Receive(options) => context.request(&asked::receive(&options)?, &options.listen).await,
         Command::Forward(options) => context.request(&asked::forward(options)?, &[]).await,
         Command::Socks(options) => context.request(&asked::socks(&options)?, &[]).await,

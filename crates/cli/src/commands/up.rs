@@ -127,6 +127,8 @@ async fn start(
         max_links: settings.max_links(),
         mdns: settings.mdns(),
         running: Some(running),
+        home: Some(home.to_owned()),
+        cache: options.cache.clone().or_else(|| settings.cache().cloned()),
     };
     Ok((Endpoint::start(start).await?, reloads))
 }

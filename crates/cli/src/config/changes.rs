@@ -25,6 +25,10 @@ pub(crate) enum Change {
     Discover,
     /// `mdns`.
     Mdns,
+    /// `box`.
+    Cache,
+    /// `box_via`.
+    BoxVia,
     /// A contact that was not there before.
     ContactAdded(ContactName),
     /// A contact with another link or other grants. Another hashname under the same name is one too.
@@ -37,11 +41,16 @@ impl Change {
     /// Whether it counts only from the next start on: sockets and tables are made at the start.
     pub(crate) fn needs_restart(&self) -> bool {
         match self {
-            Self::Listen | Self::Public | Self::Router | Self::MaxLinks | Self::SurviveDown | Self::Mdns => {
-                true
-            }
+            Self::Listen
+            | Self::Public
+            | Self::Router
+            | Self::MaxLinks
+            | Self::SurviveDown
+            | Self::Cache
+            | Self::Mdns => true,
             Self::Log
             | Self::Discover
+            | Self::BoxVia
             | Self::ContactAdded(_)
             | Self::ContactChanged(_)
             | Self::ContactRemoved(_) => false,
@@ -60,6 +69,8 @@ impl fmt::Display for Change {
             Self::SurviveDown => f.write_str("survive_down"),
             Self::Discover => f.write_str("discover"),
             Self::Mdns => f.write_str("mdns"),
+            Self::Cache => f.write_str("box"),
+            Self::BoxVia => f.write_str("box_via"),
             Self::ContactAdded(name) => write!(f, "contact {name} added"),
             Self::ContactChanged(name) => write!(f, "contact {name} changed"),
             Self::ContactRemoved(name) => write!(f, "contact {name} removed"),
@@ -71,7 +82,19 @@ impl Config {
     /// All that is different in a newer configuration.
     pub(crate) fn changes(&self, new: &Self) -> Vec<Change> {
         // Taken apart, so that a new setting cannot be forgotten here.
-        let Self { listen, public, router, log, max_links, survive_down, discover, mdns, contacts } = self;
+        let Self {
+            listen,
+            public,
+            router,
+            log,
+            max_links,
+            survive_down,
+            discover,
+            mdns,
+            cache,
+            box_via,
+            contacts,
+        } = self;
         let settings = [
             (*listen != new.listen, Change::Listen),
             (*public != new.public, Change::Public),
@@ -81,6 +104,8 @@ impl Config {
             (*survive_down != new.survive_down, Change::SurviveDown),
             (*discover != new.discover, Change::Discover),
             (*mdns != new.mdns, Change::Mdns),
+            (*cache != new.cache, Change::Cache),
+            (*box_via != new.box_via, Change::BoxVia),
         ];
         let mut changes: Vec<Change> =
             settings.into_iter().filter_map(|(differs, change)| differs.then_some(change)).collect();

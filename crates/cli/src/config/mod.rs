@@ -18,6 +18,7 @@ use std::time::Duration;
 use telemesh::{ContactName, Grants, Hashname, LinkTarget};
 
 use crate::args::Global;
+use crate::endpoint::boxes::CacheAt;
 use crate::failure::Failure;
 use crate::home;
 use crate::listen::ListenAddress;
@@ -48,6 +49,10 @@ pub(crate) struct Config {
     pub(crate) discover: Option<telemesh::Discover>,
     /// Whether to hear who is on the local network.
     pub(crate) mdns: Option<bool>,
+    /// Where messages for others are kept.
+    pub(crate) cache: Option<CacheAt>,
+    /// The contacts that keep our messages for those who are away.
+    pub(crate) box_via: Vec<ContactName>,
     /// Whom we trust, by name.
     pub(crate) contacts: BTreeMap<ContactName, ContactSettings>,
 }

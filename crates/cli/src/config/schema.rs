@@ -7,6 +7,8 @@ use std::time::Duration;
 use telemesh::{ContactName, Grants, Hashname};
 use toml::de::DeTable;
 
+use crate::endpoint::boxes::CacheAt;
+
 use super::problem::Problem;
 use super::reader::{Item, Problems, Section};
 use super::value::{discover, duration, grant, link};
@@ -14,8 +16,8 @@ use super::{Config, ContactSettings};
 use crate::listen::ListenAddress;
 
 /// Settings that stand above the first section.
-const TOP_LEVEL: [&str; 8] =
-    ["listen", "public", "router", "log", "max_links", "survive_down", "discover", "mdns"];
+const TOP_LEVEL: [&str; 10] =
+    ["listen", "public", "router", "log", "max_links", "survive_down", "discover", "mdns", "box", "box_via"];
 
 /// The most links that a mesh can be built for.
 const LINKS: RangeInclusive<usize> = 1..=1_048_576;
@@ -64,6 +66,15 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
         .take("discover")
         .and_then(|item| item.parsed("a time like \"2m\", or \"forever\"", discover, problems));
     config.mdns = root.take("mdns").and_then(|item| item.boolean(problems));
+    config.cache = root
+        .take("box")
+        .and_then(|item| item.parsed("\"memory\" or the path of a file", CacheAt::parse, problems));
+    if let Some(item) = root.take("box_via") {
+        let name = |text: &str| text.parse::<ContactName>().map_err(|error| error.to_string());
+        let named = item.list();
+        config.box_via =
+            named.iter().filter_map(|item| item.parsed("the name of a contact", name, problems)).collect();
+    }
     if let Some(item) = root.take("contacts") {
         config.contacts = contacts(&item, problems);
     }

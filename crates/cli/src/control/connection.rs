@@ -73,7 +73,9 @@ async fn write(wire: &Wire, mut events: Events) -> Result<(), Failure> {
     while let Some(item) = events.recv().await {
         write_line(wire, &item.event).await?;
         if let Some(written) = item.written {
-            wire.carry_bytes();
+            if matches!(item.event, Event::Happened(Happened::Open { .. })) {
+                wire.carry_bytes();
+            }
             // The command may be over already.
             let _ = written.send(());
         }

@@ -1,19 +1,24 @@
 //! The endpoint that carries out requests: the mesh, the [`hub`] that answers its channels, and what the commands share.
 
+pub(crate) mod boxes;
 pub(crate) mod dial;
 pub(crate) mod hub;
 pub(crate) mod pipes;
 mod trust;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use telemesh::boxes::Boxes;
 use telemesh::{FileStore, KeySet, Link, Mesh};
 
 use crate::failure::Failure;
 use crate::listen::{self, ListenAddress};
 use crate::lock::HomeLock;
 use crate::running::Running;
+use boxes::CacheAt;
 use dial::Guests;
 use hub::Hub;
 use pipes::Pipes;
@@ -32,6 +37,7 @@ pub(crate) struct Endpoint {
 struct Inner {
     mesh: Mesh,
     hub: Arc<Hub>,
+    boxes: Boxes,
     guests: Arc<Guests>,
     pipes: Pipes,
     inviting: Mutex<()>,
@@ -61,6 +67,10 @@ pub(crate) struct Start<'a> {
     /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
     pub(crate) mdns: Option<bool>,
     pub(crate) running: Option<Running>,
+    /// Where own messages are kept; in memory if there is none.
+    pub(crate) home: Option<PathBuf>,
+    /// Where messages for others are kept; nowhere if it is not said.
+    pub(crate) cache: Option<CacheAt>,
 }
 
 impl Endpoint {
@@ -97,9 +107,11 @@ impl Endpoint {
         }
         let mesh = builder.create().await?;
         let hub = Hub::start(&mesh)?;
+        let boxes = boxes::start(&mesh, start.home.as_deref(), start.cache.as_ref()).await?;
         let inner = Inner {
             mesh,
             hub,
+            boxes,
             guests: Arc::default(),
             pipes: Pipes::default(),
             inviting: Mutex::default(),
@@ -116,6 +128,10 @@ impl Endpoint {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.inner.hub
+    }
+
+    pub(crate) fn boxes(&self) -> &Boxes {
+        &self.inner.boxes
     }
 
     pub(crate) fn pipes(&self) -> &Pipes {

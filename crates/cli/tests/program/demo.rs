@@ -9,7 +9,7 @@ fn every_step_of_the_demonstration_works() {
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["link", "stream", "requests", "sock", "address-change", "restart", "router", "silence"]
+        ["link", "stream", "requests", "sock", "address-change", "restart", "router", "box", "silence"]
     );
     for step in &steps {
         assert_eq!(step["ok"], true, "{step}");

@@ -7,6 +7,8 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+#[cfg(unix)]
+mod boxes;
 mod config;
 mod contacts;
 #[cfg(unix)]

@@ -4,6 +4,7 @@
 //! are what they work with, [`report`] says how they went.
 
 mod address_change;
+mod boxes;
 mod endpoint;
 mod report;
 mod requests;
@@ -52,6 +53,7 @@ pub(crate) async fn run(context: &Context, options: &Demo) -> Result<(), Failure
     report.step("restart", "one end dies and comes back", restart::run(&mut alice, bob)).await?;
     let title = "a router leads two endpoints to each other by their hashnames, and is needed no more";
     report.step("router", title, router::run()).await?;
+    report.step("box", "a message for somebody who comes when its sender is gone", boxes::run()).await?;
     report.step("silence", "strangers get no answer, whatever they send", silence::run(&alice)).await?;
     report.finish()
 }
