@@ -10,6 +10,7 @@ mod boxes;
 mod engine;
 mod files;
 mod framing;
+mod http;
 mod identity;
 mod input;
 mod link;
@@ -28,6 +29,7 @@ pub use boxes::boxes;
 pub use engine::engine;
 pub use files::files;
 pub use framing::messages;
+pub use http::thtp;
 pub use identity::{hashname, key_file, rollup_of_keys as rollup, sealed};
 pub use link::link;
 pub use mdns::mdns;
@@ -65,6 +67,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("files", files),
     ("boxes", boxes),
     ("sock", sock),
+    ("thtp", thtp),
     ("engine", engine),
     ("link", link),
 ];

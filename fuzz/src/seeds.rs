@@ -32,6 +32,7 @@ pub fn all() -> Vec<Seed> {
         add("sock", name, bytes);
     }
     announcements(&mut add);
+    requests(&mut add);
     for (name, actions) in ENGINE {
         add("engine", name, actions);
     }
@@ -163,6 +164,29 @@ fn info(keys: &KeySet) -> Result<LinkInfo, LinkInfoError> {
         }
     }
     info.with_path(RouterHint { router, ticket })
+}
+
+fn requests(add: Add<'_>) {
+    let head = |end: u8, fields: &[(&str, &str)]| {
+        let length = |part: &str| u16::try_from(part.len()).unwrap_or(0).to_be_bytes();
+        let field = |(name, value): &(&str, &str)| {
+            [&length(name)[..], name.as_bytes(), &length(value), value.as_bytes()].concat()
+        };
+        let block: Vec<u8> = fields.iter().flat_map(field).collect();
+        let [.., high, low] = u32::try_from(block.len()).unwrap_or(0).to_be_bytes();
+        [&[1 | end, 0, high, low][..], &block].concat()
+    };
+    let get = [(":method", "GET"), (":path", "/a?b=c"), (":authority", "peer.mesh"), ("accept", "*/*")];
+    add("thtp", "get", &[&[1, 9][..], &head(0x80, &get)].concat());
+    let post = [(":method", "POST"), (":path", "/"), ("content-length", "3"), ("te", "trailers")];
+    add("thtp", "post", &[&[1, 0][..], &head(0, &post), b"\x80\0\0\x03abc"].concat());
+    let upgrade = [(":method", "GET"), (":path", "/"), (":protocol", "websocket")];
+    add("thtp", "upgrade", &[&[1, 255][..], &head(0x80, &upgrade)].concat());
+    let response = [(":status", "200"), ("set-cookie", "a=b"), ("set-cookie", "c=d")];
+    let trailers = b"\x82\0\0\x06\0\x01x\0\x01y";
+    add("thtp", "response", &[&[0, 3][..], &head(0, &response), b"\0\0\0\x01a", trailers].concat());
+    let smuggled = [(":method", "GET"), (":path", "/"), ("content-length", "1"), ("transfer-encoding", "chunked")];
+    add("thtp", "smuggled", &[&[1, 0][..], &head(0x80, &smuggled)].concat());
 }
 
 fn streams(add: Add<'_>) {

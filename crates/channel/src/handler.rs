@@ -1,5 +1,6 @@
 //! Who answers the channels of one type.
 
+use std::any::Any;
 use std::future::Future;
 
 use futures_core::future::BoxFuture;
@@ -11,7 +12,7 @@ use crate::incoming::Incoming;
 ///
 /// Each call runs in a task of its own (see the crate's docs), so it may take as long as the channel lives, and both a
 /// panic and a stall stay with that channel.
-pub trait Handler: Send + Sync + 'static {
+pub trait Handler: Any + Send + Sync {
     /// Decides on one channel and, if it accepts, usually serves it to its end.
     fn handle(&self, incoming: Incoming) -> BoxFuture<'static, ()>;
 

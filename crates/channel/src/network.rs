@@ -67,11 +67,22 @@ pub trait Acceptor: Send + Sync + 'static {
     /// # Errors
     /// [`HandleError`]: the name breaks the rules (see [`crate::check_channel_type`]), or the type has a handler already.
     fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError>;
+
+    /// The handler of a channel type, for a channel that adds to the one it has registered before (look inside with
+    /// [`Any`](std::any::Any)). `None` if there is none, it is retired, or this acceptor does not say, as the default.
+    fn handler(&self, channel_type: &str) -> Option<Arc<dyn Handler>> {
+        let _ = channel_type;
+        None
+    }
 }
 
 impl<T: Acceptor + ?Sized> Acceptor for Arc<T> {
     fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
         (**self).handle(channel_type, handler)
+    }
+
+    fn handler(&self, channel_type: &str) -> Option<Arc<dyn Handler>> {
+        (**self).handler(channel_type)
     }
 }
 

@@ -102,6 +102,11 @@ impl Registry {
         }
     }
 
+    /// The handler of a type, unless it is retired.
+    pub fn get(&self, channel_type: &str) -> Option<Arc<dyn Handler>> {
+        self.find(channel_type).map(|(_, handler)| handler)
+    }
+
     /// The handler of a type, and the name as it is kept here.
     pub(crate) fn find(&self, channel_type: &str) -> Option<(Arc<str>, Arc<dyn Handler>)> {
         let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner);
@@ -216,6 +221,19 @@ mod tests {
         assert!(registry.channel_types().is_empty());
         registry.insert("stream", noop()).unwrap();
         assert!(registry.find("stream").is_some());
+    }
+
+    #[test]
+    fn a_handler_can_be_looked_into_by_whoever_has_registered_it() {
+        let registry = Registry::new();
+        assert!(registry.get("stream").is_none());
+        let retired = Arc::new(AtomicBool::new(false));
+        registry.insert("stream", Arc::new(Retiring(Arc::clone(&retired)))).unwrap();
+        let handler = registry.get("stream").unwrap();
+        let handler: &dyn std::any::Any = &*handler;
+        assert!(handler.downcast_ref::<Retiring>().is_some());
+        retired.store(true, Ordering::Relaxed);
+        assert!(registry.get("stream").is_none());
     }
 
     #[test]

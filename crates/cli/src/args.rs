@@ -1,5 +1,6 @@
 //! What can be typed: global options, commands and their options.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::endpoint::boxes::CacheAt;
 use crate::failure::Failure;
 use crate::listen::ListenAddress;
 use crate::output::Output;
-use crate::request::{Existing, MAX_MIB, MAX_TIMEOUT, Measure};
+use crate::request::{Existing, GATEWAY_ADDRESS, MAX_MIB, MAX_TIMEOUT, Measure};
 
 /// Encrypted links between endpoints that trust each other, over whatever network path works.
 ///
@@ -91,6 +92,10 @@ pub(crate) enum Command {
     Perf(Perf),
     /// Say who is on the local network, and be found there by others
     Discover(Discover),
+    /// Show what contacts serve to the browsers of this machine, at http://NAME.localhost:PORT/
+    Gateway(Gateway),
+    /// One request, or several, to what an endpoint serves; what comes back is on standard output
+    Http(Http),
     /// Look for what can go wrong on this machine, and say what to do about it
     Doctor {
         /// The configuration file [default: telemesh.toml in the home folder]
@@ -205,6 +210,9 @@ pub(crate) struct Up {
     /// repeated
     #[arg(long, value_name = "TO")]
     pub(crate) via: Vec<String>,
+    /// What contacts with the grant `serve` may see: a folder, or the server behind a URL like http://127.0.0.1:3000
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) serve: Option<String>,
     /// Print an invite for one contact, good for ten minutes
     #[arg(long)]
     pub(crate) invite: bool,
@@ -413,6 +421,37 @@ pub(crate) struct Perf {
 }
 
 #[derive(Debug, Arguments)]
+pub(crate) struct Gateway {
+    /// Local TCP address. Whoever can connect to another one than loopback has only the token against them
+    #[arg(long, value_name = "ADDR", default_value_t = GATEWAY_ADDRESS, value_parser = address)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Http {
+    /// The other end: a contact's name, URI, link JSON or hashname; `@FILE` or `-` reads it
+    pub(crate) to: String,
+    /// Paths, like /notes?all
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// The method [default: GET, or POST with -d]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) request: Option<String>,
+    /// A header, like 'accept: text/plain'; may be repeated
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    pub(crate) header: Vec<String>,
+    /// The request's body: text, @FILE, or @- for standard input
+    #[arg(short = 'd', long, value_name = "BODY")]
+    pub(crate) data: Option<String>,
+    /// Also print the response's head
+    #[arg(short = 'i', long)]
+    pub(crate) include: bool,
+    /// Print nothing and fail if a status is 400 or more
+    #[arg(short = 'f', long)]
+    pub(crate) fail: bool,
+}
+
+#[derive(Debug, Arguments)]
 pub(crate) struct Listen {
     /// Local UDP address, like 0.0.0.0:42424; may be repeated [default: all interfaces, any port]
     #[arg(long, value_name = "ADDR")]
@@ -463,6 +502,12 @@ fn valid(text: &str) -> Result<Duration, String> {
 /// How long to be found.
 fn found_for(text: &str) -> Result<telemesh::Discover, String> {
     crate::config::discover(text)
+}
+
+/// A local address for connections.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:1080 or [::1]:1080".to_owned())
 }
 
 #[cfg(test)]

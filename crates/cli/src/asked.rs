@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::args::{
-    Accept, BoxCommand, Contacts, ContactsCommand, Discover, Explain, Forward, Invite, InviteCommand, Perf, Ping,
-    Pipe, Receive, Send, Socks,
+    Accept, BoxCommand, Contacts, ContactsCommand, Discover, Explain, Forward, Gateway, Http, Invite,
+    InviteCommand, Perf, Ping, Pipe, Receive, Send, Socks,
 };
 use crate::ends::Ends;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::request::Request;
+use crate::request::{HttpBody, Request};
 use crate::target;
 
 /// The request of `pipe`.
@@ -154,6 +154,38 @@ pub(crate) fn forward(options: Forward) -> Result<Request, Failure> {
 pub(crate) fn socks(options: &Socks) -> Result<Request, Failure> {
     let to = options.to.as_deref().map(target::read).transpose()?;
     Ok(Request::Socks { to, listen: options.listen })
+}
+
+/// The request of `gateway`.
+pub(crate) fn gateway(options: &Gateway) -> Request {
+    Request::Gateway { listen: options.listen }
+}
+
+/// The request of `http`.
+///
+/// # Errors
+/// A path that cannot be told to an endpoint, or standard input for two things.
+pub(crate) fn http(options: &Http) -> Result<Request, Failure> {
+    let body = match options.data.as_deref() {
+        None => None,
+        Some("@-") if options.to == "-" || options.paths.len() > 1 => {
+            return Err(Failure::Usage("standard input is there for one thing only".into()));
+        }
+        Some("@-") => Some(HttpBody::Input),
+        Some(text) => Some(match text.strip_prefix('@') {
+            Some(file) => HttpBody::File(absolute(Path::new(file))?),
+            None => HttpBody::Text(text.to_owned()),
+        }),
+    };
+    Ok(Request::Http {
+        to: target::read(&options.to)?,
+        paths: options.paths.clone(),
+        method: options.request.clone(),
+        headers: options.header.clone(),
+        body,
+        include: options.include,
+        fail: options.fail,
+    })
 }
 
 /// The request of `perf`.

@@ -63,7 +63,7 @@ pub(crate) fn runtime(command: &Command) -> Result<Runtime, Failure> {
 /// Runs a command to its end or until somebody interrupts it, and gives the exit code.
 pub(crate) async fn run(args: Args) -> ExitCode {
     let beside_data = match &args.command {
-        Command::Pipe(_) => true,
+        Command::Pipe(_) | Command::Http(_) => true,
         Command::Key(KeyCommand::Backup(options)) => options.file.is_none(),
         _ => false,
     };
@@ -144,6 +144,7 @@ impl Context {
         let endpoint = Endpoint::start(Start {
             keys,
             lock,
+            home,
             listen,
             port: None,
             store,
@@ -154,7 +155,6 @@ impl Context {
             // Nothing else has the time to wait for an announcement.
             mdns: Some(matches!(request, Request::Discover { .. })),
             running: None,
-            home,
             cache: None,
         })
         .await?;

@@ -59,6 +59,32 @@ impl Input {
 }
 
 impl Output {
+    /// Writes all of these bytes.
+    ///
+    /// # Errors
+    /// Nobody takes them.
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Stdout(sink) => sink.write_bytes(bytes).await,
+            #[cfg(unix)]
+            Self::Wire(wire) => wire.write_all(bytes).await,
+        }
+        .map_err(|error| Failure::output(&error))
+    }
+
+    /// Nothing more comes.
+    ///
+    /// # Errors
+    /// As [`write_bytes`](Self::write_bytes).
+    pub(crate) async fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Stdout(sink) => sink.finish().await,
+            #[cfg(unix)]
+            Self::Wire(wire) => wire.finish(),
+        }
+        .map_err(|error| Failure::output(&error))
+    }
+
     /// Writes all that comes until its end, and says how many bytes each time.
     ///
     /// # Errors

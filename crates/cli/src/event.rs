@@ -168,12 +168,29 @@ pub(crate) enum Happened {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base64: Option<String>,
     },
+    /// The gateway listens.
+    Gateway {
+        address: String,
+        /// Whoever has it may use the gateway.
+        token: String,
+        /// For each contact the URL that opens a browser's session.
+        contacts: Vec<Door>,
+    },
     /// The configuration was read again: what has changed, and what of it counts only from the next start on.
     Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.
     Closed { delivered: bool },
     /// The command has ended well.
     Done,
+}
+
+/// A way to a contact through the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Door {
+    pub(crate) hashname: String,
+    pub(crate) name: Option<String>,
+    /// With the token.
+    pub(crate) url: String,
 }
 
 /// An entry of a transfer that did not go as it was meant to.

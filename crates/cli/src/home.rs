@@ -3,10 +3,15 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use telemesh::thtp::gateway::Token;
 use telemesh::{FileStore, KeySet, PathAddress};
+use zeroize::Zeroizing;
 
 use crate::args::Global;
 #[cfg(unix)]
@@ -25,6 +30,9 @@ pub(crate) const KEY: &str = "key";
 
 /// The store's name in the home folder.
 const STORE: &str = "store.redb";
+
+/// The name of the file with the gateway's token.
+const GATEWAY_TOKEN: &str = "gateway-token";
 
 /// The name of the file that keeps the port.
 const PORT: &str = "port";
@@ -85,6 +93,48 @@ pub(crate) fn keep_port(home: &Path, addresses: &[PathAddress]) {
         && let Err(error) = fs::write(home.join(PORT), format!("{port}\n"))
     {
         tracing::warn!(%error, "the port is not kept for the next time");
+    }
+}
+
+/// The token of the home's gateway, which is made if it is missing, for its owner only.
+///
+/// # Errors
+/// It cannot be read or written, or others can read it.
+pub(crate) fn gateway_token(home: &Path) -> Result<Token, Failure> {
+    let path = home.join(GATEWAY_TOKEN);
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Failure::Failed(format!("could not {what} {}: {error}", path.display()))
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let text = Zeroizing::new(text);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = fs::metadata(&path).map_err(|error| failed("read", &error))?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    return Err(failed("use", &"others can read it; remove it, and a new one is made"));
+                }
+            }
+            text.trim().parse().map_err(|error| failed("use", &error))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            SysRng
+                .try_fill_bytes(&mut bytes)
+                .map_err(|_| Failure::Failed("the operating system gives no randomness".into()))?;
+            let token = Token::from_bytes(bytes);
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let written = options
+                .open(&path)
+                .and_then(|mut file| file.write_all(format!("{}\n", *token.to_secret_string()).as_bytes()));
+            written.map_err(|error| failed("write", &error))?;
+            Ok(token)
+        }
+        Err(error) => Err(failed("read", &error)),
     }
 }
 

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar};
 use telemesh::Hashname;
 
 use crate::event::{
-    Contact, Event, Explain, Happened, Id, Invited, Noticed, OpenInvite, Perf, Ping, Status, UpDown,
+    Contact, Door, Event, Explain, Happened, Id, Invited, Noticed, OpenInvite, Perf, Ping, Status, UpDown,
 };
 use crate::failure::Failure;
 use crate::output::Output;
@@ -214,6 +214,7 @@ impl Renderer {
                     output.line(line)?;
                 }
             }
+            Happened::Gateway { address, contacts, .. } => return self.gateway(address, contacts),
             Happened::Transferred { .. } => return self.transferred(happened),
             Happened::Open { .. } | Happened::Done => {}
         }
@@ -251,6 +252,20 @@ impl Renderer {
             }
             Happened::NotForwarded { target, reason } => output.note(format_args!("{target}: {reason}")),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn gateway(&self, address: &str, contacts: &[Door]) -> Result<(), Failure> {
+        let output = &self.output;
+        output.note(format_args!("The gateway listens at {address}, as long as this runs."));
+        if contacts.is_empty() {
+            output.note("There are no contacts yet that it could lead to.");
+            return Ok(());
+        }
+        output.note("Each of these opens a browser's session; show them to nobody:");
+        for Door { hashname, name, url } in contacts {
+            output.line(format_args!("{:16} {url}", who(hashname, name.as_deref())))?;
         }
         Ok(())
     }

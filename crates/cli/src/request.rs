@@ -3,7 +3,7 @@
 //! The program makes a request out of what was typed. It is carried out by an endpoint in this process, or sent through the
 //! control socket to the one that is up; `docs/CONTROL.md` describes the lines for everybody else.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -183,6 +183,29 @@ pub(crate) enum Request {
     },
     /// Everything has been sent that goes into a pipe.
     Sent { pipe: u64 },
+    /// Serves HTTP on this machine for browsers and programs, for as long as the command runs.
+    Gateway {
+        #[serde(default = "gateway_address")]
+        listen: SocketAddr,
+    },
+    /// Sends requests one after the other. What comes back is what the connection carries behind `open`.
+    Http {
+        to: Secret,
+        paths: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        method: Option<String>,
+        /// Each is a name, a colon and a value.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<HttpBody>,
+        /// Heads too, as HTTP/1.1 writes them.
+        #[serde(default, skip_serializing_if = "is_false")]
+        include: bool,
+        /// A status of 400 or more is an error, without its body.
+        #[serde(default, skip_serializing_if = "is_false")]
+        fail: bool,
+    },
     /// Measures a link; without `to`, answers those who measure.
     Perf {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +221,17 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "is_false")]
         progress: bool,
     },
+}
+
+/// The body of a request of `http`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpBody {
+    Text(String),
+    /// An absolute path: the endpoint reads it itself.
+    File(PathBuf),
+    /// What the connection carries. For one path only.
+    Input,
 }
 
 /// What `perf` can measure.
@@ -289,6 +323,13 @@ impl Request {
             Self::Forward { local, remote, reverse, .. } => {
                 Ends::read(local, remote, *reverse).map(|_| self).map_err(|reason| usage(&reason))
             }
+            Self::Http { paths, .. } if paths.is_empty() => Err(usage("`paths` names nothing")),
+            Self::Http { paths, body: Some(HttpBody::Input), .. } if paths.len() > 1 => {
+                Err(usage("a body from the connection is for one path"))
+            }
+            Self::Http { body: Some(HttpBody::File(file)), .. } if file.is_relative() => {
+                Err(usage("`file` is an absolute path"))
+            }
             Self::Perf { size_mib, .. } if !(1..=MAX_MIB).contains(size_mib) => {
                 Err(usage("`size_mib` is from 1 to 1048576"))
             }
@@ -298,7 +339,7 @@ impl Request {
 
     /// Whether its output is data, beside which words go to standard error.
     pub(crate) fn is_data(&self) -> bool {
-        matches!(self, Self::Pipe { .. })
+        matches!(self, Self::Pipe { .. } | Self::Http { .. })
     }
 
     /// The other end, if it has one.
@@ -308,6 +349,7 @@ impl Request {
             | Self::Explain { to, .. }
             | Self::Send { to, .. }
             | Self::Forward { to, .. }
+            | Self::Http { to, .. }
             | Self::Accept { uri: to, .. } => Some(to),
             Self::Pipe { to, .. } | Self::Perf { to, .. } | Self::Socks { to, .. } => to.as_ref(),
             _ => None,
@@ -340,6 +382,9 @@ impl Request {
     }
 }
 
+/// Where the gateway listens unless it is told otherwise.
+pub(crate) const GATEWAY_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8117);
+
 /// A tebibyte: as many MiB fit in any counter here.
 pub(crate) const MAX_MIB: u64 = 1 << 20;
 
@@ -365,6 +410,10 @@ fn invite_time() -> Duration {
 
 fn discover_time() -> Duration {
     DISCOVER_TIME
+}
+
+fn gateway_address() -> SocketAddr {
+    GATEWAY_ADDRESS
 }
 
 fn perf_size() -> u64 {

@@ -79,6 +79,11 @@ impl Settings {
         self.current.cache.as_ref()
     }
 
+    /// What is served over HTTP.
+    pub(crate) fn serve(&self) -> Option<&str> {
+        self.current.serve.as_deref()
+    }
+
     /// The most links.
     pub(crate) fn max_links(&self) -> Option<usize> {
         self.current.max_links

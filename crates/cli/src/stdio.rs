@@ -100,7 +100,6 @@ impl Sink {
     ///
     /// # Errors
     /// As [`buffer`](Self::buffer).
-    #[cfg(unix)]
     pub(crate) async fn write_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let mut buffer = self.buffer().await?;

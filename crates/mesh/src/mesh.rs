@@ -314,6 +314,10 @@ impl Acceptor for Mesh {
     fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
         self.shared().core.registry.insert(channel_type, handler)
     }
+
+    fn handler(&self, channel_type: &str) -> Option<Arc<dyn Handler>> {
+        self.shared().core.registry.get(channel_type)
+    }
 }
 
 impl Network for Mesh {

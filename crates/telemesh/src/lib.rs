@@ -42,6 +42,8 @@
 //! - `files`: files and folders, resumable and checked.
 //! - `SockOpener`, `SockNetwork`, `sock`: TCP and UDP tunnels to what was granted.
 //! - [`Mesh::discovered`]: who asks for a link, and who announces themselves on the local network; [`Mesh::discover`] to be found.
+//! - `HttpServer`, `HttpOpener`, `thtp`: HTTP, with the types of hyper, tower and axum.
+//! - `WsServer`, `WsOpener`, `ws`: WebSockets.
 //!
 //! Everything runs in the tokio runtime that the endpoint was created in. Dropping a link's handle changes nothing about the
 //! link; dropping the last handle of the mesh ends it abruptly, [`Mesh::close`] in order.
@@ -56,15 +58,14 @@
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
 //! `telemesh-box`, `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
-//! `telemesh-sock`. Its features choose channels and transports; all are
-//! on by default.
+//! `telemesh-sock`, `telemesh-thtp`, `telemesh-ws`. Its features choose channels and transports.
 
 mod builder;
 mod identity;
-#[cfg(feature = "quic")]
-mod quic_plan;
 #[cfg(feature = "box")]
 mod mesh_boxes;
+#[cfg(feature = "quic")]
+mod quic_plan;
 
 pub use builder::{Builder, CreateError};
 pub use identity::{KeysError, generate_keys, load_or_create_keys};
@@ -108,10 +109,18 @@ pub use telemesh_store::FileStore;
 pub use telemesh_stream as stream;
 #[cfg(feature = "stream")]
 pub use telemesh_stream::{IncomingStream, IncomingStreams, StreamAcceptor, StreamOpener};
+#[cfg(feature = "thtp")]
+pub use telemesh_thtp as thtp;
+#[cfg(feature = "thtp")]
+pub use telemesh_thtp::{HttpOpener, HttpServer};
 pub use telemesh_transport as transport;
 #[cfg(feature = "udp")]
 pub use telemesh_udp as udp;
 pub use telemesh_wire as wire;
+#[cfg(feature = "ws")]
+pub use telemesh_ws as ws;
+#[cfg(feature = "ws")]
+pub use telemesh_ws::{WsOpener, WsServer};
 
 /// Starts an endpoint with these keys and everything at its default.
 ///

@@ -150,6 +150,10 @@ impl Acceptor for MemoryEndpoint {
     fn handle(&self, channel_type: &str, handler: Arc<dyn Handler>) -> Result<(), HandleError> {
         self.registry.insert(channel_type, handler)
     }
+
+    fn handler(&self, channel_type: &str) -> Option<Arc<dyn Handler>> {
+        self.registry.get(channel_type)
+    }
 }
 
 impl Network for MemoryEndpoint {

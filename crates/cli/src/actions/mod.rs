@@ -6,6 +6,8 @@ pub(crate) mod discover;
 mod explain;
 mod files;
 mod forward;
+mod gateway;
+mod http;
 mod id;
 mod invites;
 pub(crate) mod perf;
@@ -80,6 +82,11 @@ pub(crate) async fn carry_out(
         }
         Request::Socks { to, listen } => socks::run(endpoint, session, to, listen).await,
         Request::Sent { pipe } => endpoint.pipes().sent(pipe),
+        Request::Gateway { listen } => gateway::run(endpoint, session, listen).await,
+        Request::Http { to, paths, method, headers, body, include, fail } => {
+            let asked = http::Asked { paths, method, headers, body, include, fail };
+            http::run(endpoint, session, &to, asked).await
+        }
         Request::Perf { to, only, size_mib, invite, progress } => match to {
             Some(to) => {
                 let progress = progress.then_some(session);

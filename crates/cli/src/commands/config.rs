@@ -32,6 +32,7 @@ struct Settings<'a> {
     log: Option<&'a str>,
     max_links: Option<usize>,
     survive_down_s: Option<u64>,
+    serve: Option<&'a str>,
     contacts: Vec<ContactObject<'a>>,
 }
 
@@ -77,6 +78,7 @@ fn report(context: &Context, path: &Path, found: bool, config: &Config) -> Resul
         log: config.log.as_deref(),
         max_links: config.max_links,
         survive_down_s: config.survive_down.map(|time| time.as_secs()),
+        serve: config.serve.as_deref(),
         contacts: contacts.collect(),
     };
     let file = path.display().to_string();
@@ -103,6 +105,7 @@ fn summary(context: &Context, path: &Path, config: &Config) -> Result<(), Failur
     output.line(format_args!("max_links     {}", or_default(config.max_links, "65536 (default)")))?;
     let survive_down = config.survive_down.map(|time| format!("{} s", time.as_secs()));
     output.line(format_args!("survive_down  {}", or_default(survive_down, "60 s (default)")))?;
+    output.line(format_args!("serve         {}", or_default(config.serve.as_deref(), "nothing")))?;
     for (name, contact) in &config.contacts {
         let grants =
             if contact.grants.is_empty() { "nothing".to_owned() } else { words(&contact.grants).join(", ") };

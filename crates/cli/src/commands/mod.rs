@@ -44,6 +44,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Perf(options) => {
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }
+        Command::Gateway(options) => context.request(&asked::gateway(&options), &[]).await,
+        Command::Http(options) => context.request(&asked::http(&options)?, &[]).await,
         Command::Doctor { config } => doctor::run(context, config.as_deref()).await,
         Command::Key(options) => key::run(context, &options).await,
         Command::Config(options) => config::run(context, &options),

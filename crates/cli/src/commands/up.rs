@@ -118,6 +118,7 @@ async fn start(
     let start = Start {
         keys: home::keys(home)?,
         lock: None,
+        home: Some(home.to_owned()),
         listen,
         port: home::port(home),
         store: Some(home::store(home).await?),
@@ -127,10 +128,13 @@ async fn start(
         max_links: settings.max_links(),
         mdns: settings.mdns(),
         running: Some(running),
-        home: Some(home.to_owned()),
         cache: options.cache.clone().or_else(|| settings.cache().cloned()),
     };
-    Ok((Endpoint::start(start).await?, reloads))
+    let endpoint = Endpoint::start(start).await?;
+    if let Some(what) = options.serve.as_deref().or(settings.serve()) {
+        crate::endpoint::serve::serve(endpoint.mesh(), what)?;
+    }
+    Ok((endpoint, reloads))
 }
 
 /// Reads the configuration again whenever somebody asks for that.

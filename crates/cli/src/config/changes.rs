@@ -29,6 +29,8 @@ pub(crate) enum Change {
     Cache,
     /// `box_via`.
     BoxVia,
+    /// `serve`.
+    Serve,
     /// A contact that was not there before.
     ContactAdded(ContactName),
     /// A contact with another link or other grants. Another hashname under the same name is one too.
@@ -47,7 +49,8 @@ impl Change {
             | Self::MaxLinks
             | Self::SurviveDown
             | Self::Cache
-            | Self::Mdns => true,
+            | Self::Mdns
+            | Self::Serve => true,
             Self::Log
             | Self::Discover
             | Self::BoxVia
@@ -71,6 +74,7 @@ impl fmt::Display for Change {
             Self::Mdns => f.write_str("mdns"),
             Self::Cache => f.write_str("box"),
             Self::BoxVia => f.write_str("box_via"),
+            Self::Serve => f.write_str("serve"),
             Self::ContactAdded(name) => write!(f, "contact {name} added"),
             Self::ContactChanged(name) => write!(f, "contact {name} changed"),
             Self::ContactRemoved(name) => write!(f, "contact {name} removed"),
@@ -93,6 +97,7 @@ impl Config {
             mdns,
             cache,
             box_via,
+            serve,
             contacts,
         } = self;
         let settings = [
@@ -106,6 +111,7 @@ impl Config {
             (*mdns != new.mdns, Change::Mdns),
             (*cache != new.cache, Change::Cache),
             (*box_via != new.box_via, Change::BoxVia),
+            (*serve != new.serve, Change::Serve),
         ];
         let mut changes: Vec<Change> =
             settings.into_iter().filter_map(|(differs, change)| differs.then_some(change)).collect();

@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) cache: Option<CacheAt>,
     /// The contacts that keep our messages for those who are away.
     pub(crate) box_via: Vec<ContactName>,
+    /// What is served over HTTP: a folder or a URL, as `--serve` takes it.
+    pub(crate) serve: Option<String>,
     /// Whom we trust, by name.
     pub(crate) contacts: BTreeMap<ContactName, ContactSettings>,
 }

@@ -16,8 +16,19 @@ use super::{Config, ContactSettings};
 use crate::listen::ListenAddress;
 
 /// Settings that stand above the first section.
-const TOP_LEVEL: [&str; 10] =
-    ["listen", "public", "router", "log", "max_links", "survive_down", "discover", "mdns", "box", "box_via"];
+const TOP_LEVEL: [&str; 11] = [
+    "listen",
+    "public",
+    "router",
+    "log",
+    "max_links",
+    "survive_down",
+    "discover",
+    "mdns",
+    "box",
+    "box_via",
+    "serve",
+];
 
 /// The most links that a mesh can be built for.
 const LINKS: RangeInclusive<usize> = 1..=1_048_576;
@@ -75,6 +86,10 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
         config.box_via =
             named.iter().filter_map(|item| item.parsed("the name of a contact", name, problems)).collect();
     }
+    config.serve = root.take("serve").and_then(|item| {
+        let checked = |text: &str| crate::endpoint::serve::check(text).map(|()| text.to_owned());
+        item.parsed("a folder, or a URL like \"http://127.0.0.1:3000\"", checked, problems)
+    });
     if let Some(item) = root.take("contacts") {
         config.contacts = contacts(&item, problems);
     }

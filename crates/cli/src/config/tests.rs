@@ -68,7 +68,8 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     one_problem("Max-Links = 3", "line 1: Max-Links: unknown key, did you mean `max_links`?");
     one_problem(
         "colour = 1",
-        "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, discover, mdns, contacts",
+        "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, \
+         discover, mdns, serve, contacts",
     );
     one_problem(
         &format!("[contacts.bob]\nlink = \"{ONE}\"\ngrant = []"),
@@ -79,6 +80,17 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         "line 3: contacts.bob.public: unknown in this section: settings of the whole endpoint stand above \
          the first [section]",
     );
+}
+
+#[test]
+fn what_is_served_is_a_folder_or_a_url() {
+    for good in ["/", "http://127.0.0.1:3000/app", "h2c://[::1]:80"] {
+        assert_eq!(read(&format!("serve = \"{good}\"")).unwrap().serve.as_deref(), Some(good));
+    }
+    for bad in ["/no/such/folder", "https://127.0.0.1", "http://127.0.0.1/?x"] {
+        let problem = problems(&format!("serve = \"{bad}\""));
+        assert!(problem.starts_with("line 1: serve: found"), "{problem}");
+    }
 }
 
 #[test]

@@ -4,10 +4,10 @@ pub(crate) mod boxes;
 pub(crate) mod dial;
 pub(crate) mod hub;
 pub(crate) mod pipes;
+pub(crate) mod serve;
 mod trust;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ struct Inner {
     started: Instant,
     /// What only an endpoint that stays up has.
     running: Option<Running>,
+    /// Where it keeps what is its own; a throw-away endpoint keeps nothing.
+    home: Option<PathBuf>,
     /// The home is ours for as long as the endpoint uses its key.
     _lock: Option<HomeLock>,
 }
@@ -53,6 +55,8 @@ struct Inner {
 pub(crate) struct Start<'a> {
     pub(crate) keys: KeySet,
     pub(crate) lock: Option<HomeLock>,
+    /// Where what is not in the store is kept; in memory if there is none.
+    pub(crate) home: Option<PathBuf>,
     pub(crate) listen: &'a [ListenAddress],
     /// Where to listen if nothing else is said and nobody else does.
     pub(crate) port: Option<u16>,
@@ -67,8 +71,6 @@ pub(crate) struct Start<'a> {
     /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
     pub(crate) mdns: Option<bool>,
     pub(crate) running: Option<Running>,
-    /// Where own messages are kept; in memory if there is none.
-    pub(crate) home: Option<PathBuf>,
     /// Where messages for others are kept; nowhere if it is not said.
     pub(crate) cache: Option<CacheAt>,
 }
@@ -117,6 +119,7 @@ impl Endpoint {
             inviting: Mutex::default(),
             started: Instant::now(),
             running: start.running,
+            home: start.home,
             _lock: start.lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -136,6 +139,11 @@ impl Endpoint {
 
     pub(crate) fn pipes(&self) -> &Pipes {
         &self.inner.pipes
+    }
+
+    /// Its home folder; `None` for a throw-away endpoint.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.inner.home.as_deref()
     }
 
     fn guests(&self) -> &Arc<Guests> {

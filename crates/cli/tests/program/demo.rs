@@ -9,7 +9,19 @@ fn every_step_of_the_demonstration_works() {
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["link", "stream", "requests", "sock", "address-change", "restart", "router", "box", "silence"]
+        [
+            "link",
+            "stream",
+            "requests",
+            "sock",
+            "thtp",
+            "ws",
+            "address-change",
+            "restart",
+            "router",
+            "box",
+            "silence"
+        ]
     );
     for step in &steps {
         assert_eq!(step["ok"], true, "{step}");
@@ -22,5 +34,5 @@ fn every_step_of_the_demonstration_works() {
 fn people_see_a_line_per_step() {
     let folder = folder();
     let ended = run(&mut telemesh(&folder, "demo --size 1")).with_code(0);
-    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 8, "{}", ended.text());
+    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 11, "{}", ended.text());
 }

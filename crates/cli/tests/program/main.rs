@@ -18,6 +18,8 @@ mod describing;
 mod discover;
 mod doctor;
 mod errors;
+#[cfg(unix)]
+mod http;
 mod identity;
 mod install;
 mod key;

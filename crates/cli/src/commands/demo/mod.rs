@@ -6,6 +6,7 @@
 mod address_change;
 mod boxes;
 mod endpoint;
+mod http;
 mod report;
 mod requests;
 mod restart;
@@ -47,6 +48,9 @@ pub(crate) async fn run(context: &Context, options: &Demo) -> Result<(), Failure
         .await?;
     let title = "a local port leads to the one server that was granted";
     report.step("sock", title, sock::run(&link, &alice)).await?;
+    let title = "a folder over HTTP, for those who were granted it";
+    report.step("thtp", title, http::folder(&alice.mesh, &link, &bob.mesh.hashname())).await?;
+    report.step("ws", "messages over a WebSocket", http::messages(&alice.mesh, &link)).await?;
     let title = "both ends change their UDP address in the middle of a transfer";
     report.step("address-change", title, address_change::run(&link, &mut alice, &bob, size)).await?;
     drop(link);
