@@ -7,6 +7,7 @@
 
 mod address;
 mod boxes;
+mod chat;
 mod engine;
 mod files;
 mod framing;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use address::{link_json, link_target, link_uri, path_address};
 pub use boxes::boxes;
+pub use chat::chat;
 pub use engine::engine;
 pub use files::files;
 pub use framing::messages;
@@ -43,7 +45,7 @@ pub use wire::{answer, control, frame, hello, introduction, open};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -68,6 +70,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("boxes", boxes),
     ("sock", sock),
     ("thtp", thtp),
+    ("chat", chat),
     ("engine", engine),
     ("link", link),
 ];

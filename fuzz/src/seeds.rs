@@ -5,6 +5,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use telemesh_chat::{self as chat, ChatId, ChatKey, Content, Entry, EntryId, Fields, Text};
 use telemesh_hashname::Hashname;
 use telemesh_keys::{KeySet, seal};
 use telemesh_link::PeerRecord;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Seed> {
     }
     announcements(&mut add);
     requests(&mut add);
+    chats(&mut add);
     for (name, actions) in ENGINE {
         add("engine", name, actions);
     }
@@ -63,6 +65,27 @@ fn announcements(add: Add<'_>) {
         let written = telemesh_mdns::write_announcement(&announcement, &[[10, 1, 0, 1].into()], ttl);
         add("mdns", name, &written.unwrap_or_default());
     }
+}
+
+/// Frames of a chat, and entries as their sender could have signed them.
+fn chats(add: Add<'_>) {
+    let (Some(leader), Some(member)) = (ChatKey::from_seed(&[1; 32]), ChatKey::from_seed(&[2; 32])) else {
+        return;
+    };
+    let chat = ChatId::of_leader(&leader.public());
+    let content = Content::Text(Text::from("hello"));
+    let fields =
+        Fields { sender: member.public(), sequence: 0, previous: None, time: 0, after: Vec::new(), content };
+    let raw = Entry::sign(&chat, &member, fields).raw().clone();
+    add("chat", "entry", &raw);
+    add("chat", "entries", &chat::Frame::Entries(vec![raw]).encode());
+    add("chat", "want", &chat::Frame::Want(vec![EntryId::from_bytes([9; 32])]).encode());
+    add(
+        "chat",
+        "hello",
+        &chat::Frame::Hello(chat::Hello { answer: true, ..chat::Hello::default() }).encode(),
+    );
+    add("chat", "typing", &chat::Frame::Typing(true).encode());
 }
 
 fn identity(add: Add<'_>) {
