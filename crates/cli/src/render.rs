@@ -193,6 +193,35 @@ impl Renderer {
             Happened::Forwarding { .. } | Happened::Socks { .. } | Happened::NotForwarded { .. } => {
                 return self.tunnel(happened);
             }
+            Happened::Boxed { .. } | Happened::Unread { .. } | Happened::Message { .. } => {
+                return self.boxed(happened);
+            }
+            Happened::Gateway { address, contacts, .. } => return self.gateway(address, contacts),
+            Happened::Transferred { .. } => return self.transferred(happened),
+            Happened::Open { .. } | Happened::Done => {}
+        }
+        Ok(())
+    }
+
+    fn discovered(&self, happened: &Happened) -> Result<(), Failure> {
+        let Happened::Discovered { hashname, name, via, paths, .. } = happened else { return Ok(()) };
+        let at = paths.join(", ");
+        let what = match (via, name) {
+            (Noticed::Introduction, _) => format!("asks for a link, through {at}"),
+            (Noticed::Request, _) => format!("asks for a link, from {at}"),
+            (Noticed::Network, Some(name)) => format!("is nearby, at {at}: {name}"),
+            (Noticed::Network, None) => format!("is nearby, at {at}"),
+        };
+        self.output.line(format_args!("{hashname} {what}"))?;
+        if name.is_none() {
+            self.output.note(format_args!("to trust it: telemesh contacts add NAME {hashname}"));
+        }
+        Ok(())
+    }
+
+    fn boxed(&self, happened: &Happened) -> Result<(), Failure> {
+        let output = &self.output;
+        match happened {
             Happened::Boxed { id, hashname, name, stage, bytes, .. } => {
                 let who = who(hashname, name.as_deref());
                 let size = bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
@@ -214,25 +243,7 @@ impl Renderer {
                     output.line(line)?;
                 }
             }
-            Happened::Gateway { address, contacts, .. } => return self.gateway(address, contacts),
-            Happened::Transferred { .. } => return self.transferred(happened),
-            Happened::Open { .. } | Happened::Done => {}
-        }
-        Ok(())
-    }
-
-    fn discovered(&self, happened: &Happened) -> Result<(), Failure> {
-        let Happened::Discovered { hashname, name, via, paths, .. } = happened else { return Ok(()) };
-        let at = paths.join(", ");
-        let what = match (via, name) {
-            (Noticed::Introduction, _) => format!("asks for a link, through {at}"),
-            (Noticed::Request, _) => format!("asks for a link, from {at}"),
-            (Noticed::Network, Some(name)) => format!("is nearby, at {at}: {name}"),
-            (Noticed::Network, None) => format!("is nearby, at {at}"),
-        };
-        self.output.line(format_args!("{hashname} {what}"))?;
-        if name.is_none() {
-            self.output.note(format_args!("to trust it: telemesh contacts add NAME {hashname}"));
+            _ => {}
         }
         Ok(())
     }

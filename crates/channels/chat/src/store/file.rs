@@ -24,8 +24,10 @@ use crate::id::ChatId;
 const STATES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("states");
 /// Chat and place, in which the entry came, to the entry.
 const ENTRIES: TableDefinition<'_, ([u8; 32], u64), &[u8]> = TableDefinition::new("entries");
+/// Chat, whose acknowledgement, and of whose messages.
+type AckKey = ([u8; 32], [u8; 32], [u8; 32]);
 /// Chat, whose, about whom, to the acknowledgement.
-const ACKS: TableDefinition<'_, ([u8; 32], [u8; 32], [u8; 32]), &[u8]> = TableDefinition::new("acks");
+const ACKS: TableDefinition<'_, AckKey, &[u8]> = TableDefinition::new("acks");
 /// What the file says about itself.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 
