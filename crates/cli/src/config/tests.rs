@@ -69,7 +69,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     one_problem(
         "colour = 1",
         "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, \
-         discover, mdns, serve, contacts",
+         discover, mdns, box, box_via, serve, contacts",
     );
     one_problem(
         &format!("[contacts.bob]\nlink = \"{ONE}\"\ngrant = []"),

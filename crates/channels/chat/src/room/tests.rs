@@ -414,7 +414,7 @@ fn two_versions_of_one_message_are_shown_to_everybody_and_count_for_nobody() {
     world.link(0, 2, true);
     world.pass(Duration::from_secs(5));
     let shown = world.events();
-    for (who, shown) in shown.iter().enumerate() {
+    for (who, shown) in shown.iter().enumerate().take(3) {
         assert_eq!(world.texts(who), ["before", "he said yes"], "at {who}");
         let told = shown.contains(&Event::TwoVersions { key: key(3).public(), sequence: 0 });
         assert!(told, "it is shown at {who}");
