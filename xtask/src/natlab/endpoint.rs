@@ -101,7 +101,7 @@ impl Identity {
             if contact.by_name {
                 link = Value::from(contact.who.hashname.as_str());
             } else if !contact.paths.is_empty() {
-                let paths: Result<Vec<Value>> = contact.paths.iter().map(|path| udp(path)).collect();
+                let paths: Result<Vec<Value>> = contact.paths.iter().map(|path| address(path)).collect();
                 link["paths"] = Value::Array(paths?);
             }
             let grants: Vec<String> = contact.grants.iter().map(|grant| format!("{grant:?}")).collect();
@@ -226,9 +226,14 @@ fn lines(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// `192.0.2.1:42424` as link JSON has it.
-fn udp(address: &str) -> Result<Value> {
-    let address: std::net::SocketAddr = address.parse()?;
-    let kind = if address.is_ipv4() { "udp4" } else { "udp6" };
+/// `192.0.2.1:42424`, or `quic:192.0.2.1:443`, as link JSON has it.
+fn address(text: &str) -> Result<Value> {
+    let (quic, text) = text.strip_prefix("quic:").map_or((false, text), |rest| (true, rest));
+    let address: std::net::SocketAddr = text.parse()?;
+    let kind = match (quic, address.is_ipv4()) {
+        (true, _) => "quic",
+        (false, true) => "udp4",
+        (false, false) => "udp6",
+    };
     Ok(serde_json::json!({ "type": kind, "ip": address.ip().to_string(), "port": address.port() }))
 }

@@ -14,6 +14,9 @@ use super::world::{Home, Host, Place, World};
 /// The port of routers.
 pub(super) const ROUTER_PORT: u16 = 42_424;
 
+/// Where routers take QUIC: the port that most networks let pass.
+pub(super) const QUIC_PORT: u16 = 443;
+
 /// How long the first answer over a new link may take.
 pub(super) const LINKED: Duration = Duration::from_secs(10);
 
@@ -151,8 +154,10 @@ impl Meeting {
         let paths = vec![
             format!("{}:{ROUTER_PORT}", router_place.ipv4),
             format!("[{}]:{ROUTER_PORT}", router_place.ipv6),
+            format!("quic:{}:{QUIC_PORT}", router_place.ipv4),
         ];
-        let listen = format!("\"0.0.0.0:{ROUTER_PORT}\", \"[::]:{ROUTER_PORT}\"");
+        let listen =
+            format!("\"0.0.0.0:{ROUTER_PORT}\", \"[::]:{ROUTER_PORT}\", \"quic:0.0.0.0:{QUIC_PORT}\"");
         let led: &[&str] = &["link", "router"];
         let router_up = router.up(
             &router_place.namespace,

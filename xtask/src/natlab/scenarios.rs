@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::endpoint::{Contact, Endpoint, Identity, Used};
 use super::kinds::Kind;
-use super::meeting::{DIRECT, Family, Folder, LINKED, Meeting, ROUTER_PORT, Side};
+use super::meeting::{DIRECT, Family, Folder, LINKED, Meeting, QUIC_PORT, ROUTER_PORT, Side};
 use super::stream::Flow;
 use super::world::{Host, Place, World};
 
@@ -24,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "both behind one NAT", run: one_nat },
     Scenario { name: "nothing known but hashnames", run: by_name },
     Scenario { name: "IPv6 only, a firewall on each side", run: ipv6_only },
+    Scenario { name: "only the router's QUIC port passes", run: quic_only },
     Scenario { name: "1,280 bytes, direct", run: narrow },
     Scenario { name: "1,280 bytes, in a circuit", run: narrow_circuit },
     Scenario { name: "1,280 bytes, larger ones vanish", run: black_hole },
@@ -117,6 +118,22 @@ fn ipv6_only(program: &Path) -> Result<String> {
     let (took, path) = meeting.direct(DIRECT)?;
     ensure!(path.starts_with("udp:["), "{path} is not IPv6");
     Ok(format!("direct after {:.1} s", took.as_secs_f64()))
+}
+
+fn quic_only(program: &Path) -> Result<String> {
+    let meeting = Meeting::new(program, "quic", OPEN, Family::Ipv4, |world, _, sides| {
+        world.only_port([sides[0].outside(), sides[1].outside()], QUIC_PORT)
+    })?;
+    meeting.arrive()?;
+    let router = meeting.router.as_ref().context("no router")?;
+    let used = meeting.a.used(&router.identity)?;
+    ensure!(
+        matches!(&used, Used::Direct(path) if path.starts_with("quic:")),
+        "{used:?} is used to the router"
+    );
+    let linked = meeting.link()?;
+    meeting.stays_on_circuit(Duration::from_secs(2))?;
+    Ok(format!("linked after {:.1} s; {}", linked.as_secs_f64(), flows(&meeting)?))
 }
 
 fn narrow(program: &Path) -> Result<String> {

@@ -140,6 +140,20 @@ impl World {
         ))
     }
 
+    /// Nothing of UDP passes to and from these places any more, but with this port at the other end.
+    pub(super) fn only_port(&self, places: [&Place; 2], port: u16) -> Result<()> {
+        let lines = places.map(|place| place.line.as_str()).join(", ");
+        self.internet.nft(&format!(
+            "table inet strict {{
+               chain forward {{
+                 type filter hook forward priority filter; policy accept;
+                 iifname {{ {lines} }} udp dport != {port} drop
+                 oifname {{ {lines} }} udp sport != {port} drop
+               }}
+             }}"
+        ))
+    }
+
     /// The largest packet that a line carries, either way.
     pub(super) fn set_mtu(&self, place: &Place, bytes: u16) -> Result<()> {
         self.internet.ip(&format!("link set {} mtu {bytes}", place.line))?;
