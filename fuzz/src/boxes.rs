@@ -28,7 +28,8 @@ async fn session(mut input: Input<'_>, is_letter: bool) {
     let (to_right, _) = connect(&left, &right);
     right.grant(sender.hashname(), GRANT);
     let sealer = KeySealer::new(recipient.clone(), |_: &Hashname| Some(KEYS[0].public().clone()));
-    let limits = CacheLimits { total: TOTAL, per_sender: TOTAL, per_recipient: TOTAL, ..CacheLimits::default() };
+    let limits =
+        CacheLimits { total: TOTAL, per_sender: TOTAL, per_recipient: TOTAL, ..CacheLimits::default() };
     let boxes = Boxes::builder(right.clone(), Arc::new(sealer))
         .cache(Arc::new(MemoryStore::new()), CacheSecret::from_bytes([7; 32]), limits)
         .limits(Limits { inbox: TOTAL, ..Limits::default() })

@@ -208,8 +208,14 @@ fn requests(add: Add<'_>) {
     let response = [(":status", "200"), ("set-cookie", "a=b"), ("set-cookie", "c=d")];
     let trailers = b"\x82\0\0\x06\0\x01x\0\x01y";
     add("thtp", "response", &[&[0, 3][..], &head(0, &response), b"\0\0\0\x01a", trailers].concat());
-    let smuggled = [(":method", "GET"), (":path", "/"), ("content-length", "1"), ("transfer-encoding", "chunked")];
+    let smuggled =
+        [(":method", "GET"), (":path", "/"), ("content-length", "1"), ("transfer-encoding", "chunked")];
     add("thtp", "smuggled", &[&[1, 0][..], &head(0x80, &smuggled)].concat());
+}
+
+/// Bytes with their length in front, in two bytes.
+fn counted(bytes: &[u8]) -> Vec<u8> {
+    [&u16::try_from(bytes.len()).unwrap_or(0).to_le_bytes(), bytes].concat()
 }
 
 fn streams(add: Add<'_>) {
@@ -217,7 +223,6 @@ fn streams(add: Add<'_>) {
         let lengths = messages.iter().map(|message| u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
         lengths.zip(messages).flat_map(|(length, message)| [&length, *message].concat()).collect::<Vec<_>>()
     };
-    let counted = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap_or(0).to_le_bytes(), bytes].concat();
     let three = framed(&[b"", b"one", &[7; 2_000]]);
     add("messages", "in-pieces", &[&[0, 16][..], &counted(&[0, 1, 30]), &three].concat());
     add("messages", "cut", &[&[0, 16][..], &counted(&[]), three.split_at(500).0].concat());
@@ -239,7 +244,8 @@ fn boxes(add: Add<'_>) {
     let part = [&[2], &id[..], &[0; 4], b"something"].concat();
     let gone = [&[3], &id[..]].concat();
     add("boxes", "session", &[&[0], &counted(&offer)[..], &counted(&part), &counted(&gone)].concat());
-    let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+    let numbers =
+        |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
     let header = numbers(&[7, 1, 1, 0, 0, u64::MAX]);
     add("boxes", "message", &[&[1, 1], &header[..], &[4], b"chathello"].concat());
     add("boxes", "receipt", &[&[1, 2], &numbers(&[7, 3])[..], &[0, 1], &numbers(&[5, 6])].concat());
