@@ -88,6 +88,8 @@ pub(crate) enum Command {
     /// Messages for contacts that are away, and from them
     #[command(name = "box", subcommand)]
     Boxes(BoxCommand),
+    /// Chat with others; without TO, go on with the chat there is, or wait for somebody
+    Chat(Chat),
     /// Measure a link; without TO, answer and print an invite
     Perf(Perf),
     /// Say who is on the local network, and be found there by others
@@ -404,6 +406,29 @@ pub(crate) struct Socks {
     /// Where to listen; port 0 is any that is free
     #[arg(long, default_value = "127.0.0.1:1080", value_name = "ADDR", value_parser = address)]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Chat {
+    /// Who should be in it: contacts' names, URIs, link JSON or hashnames; `@FILE` or `-` reads one from a file or from standard input
+    pub(crate) to: Vec<String>,
+    /// Which chat: a name, or the beginning of an id; with TO, what a new one is called
+    #[arg(long, value_name = "NAME")]
+    pub(crate) room: Option<String>,
+    /// What you are called there [default: the name of your account]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Say which chats and invitations there are
+    #[arg(long, conflicts_with_all = ["to", "room", "name"])]
+    pub(crate) list: bool,
+    /// Lines instead of a screen, as when standard input or output is no terminal
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// Go on after the end of standard input
+    #[arg(long)]
+    pub(crate) stay: bool,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
 }
 
 #[derive(Debug, Arguments)]

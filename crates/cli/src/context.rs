@@ -1,9 +1,11 @@
 //! What a command works with: the global options, the output, and the endpoint, which is ended in order whatever happens.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use telemesh::KeySet;
 use tokio::runtime::Runtime;
 
 use crate::actions;
@@ -17,6 +19,7 @@ use crate::failure::Failure;
 use crate::home::{self, Claim};
 use crate::interrupt::Interrupts;
 use crate::listen::ListenAddress;
+use crate::lock::HomeLock;
 use crate::log::Log;
 use crate::output::Output;
 use crate::render::Renderer;
@@ -45,6 +48,33 @@ enum Identity {
     Me,
     /// A new key that is forgotten at the end: two shells on one machine just work.
     ThrowAway,
+}
+
+/// Who carries out a request.
+#[derive(Debug)]
+enum Found {
+    /// An endpoint in this process with these keys, which are those of a home or new ones.
+    Keys(KeySet, Option<(PathBuf, HomeLock)>),
+    #[cfg(unix)]
+    Up(Client),
+}
+
+/// An endpoint that carries out requests.
+#[derive(Debug)]
+pub(crate) enum Served {
+    /// It is in this process.
+    Here(Endpoint),
+    /// It is up on this home.
+    #[cfg(unix)]
+    Up(Client),
+}
+
+#[cfg(unix)]
+fn up(client: Client, listen: &[ListenAddress]) -> Result<Found, Failure> {
+    if listen.is_empty() {
+        return Ok(Found::Up(client));
+    }
+    Err(Failure::Usage("an endpoint is up on this home and listens already: leave --listen out".into()))
 }
 
 /// The runtime for a command.
@@ -111,36 +141,75 @@ impl Context {
     /// # Errors
     /// [`Failure`]: whatever goes wrong.
     pub(crate) async fn request(&self, request: &Request, listen: &[ListenAddress]) -> Result<(), Failure> {
+        match self.find(request, listen).await? {
+            #[cfg(unix)]
+            Found::Up(client) => client.carry_out(request, self.output).await,
+            Found::Keys(keys, ..) if matches!(request, Request::Id {}) => {
+                Renderer::new(self.output, request).show(&actions::id_of(&keys)?, None)
+            }
+            Found::Keys(keys, home) => {
+                let endpoint = self.start(keys, home, request, listen).await?;
+                self.carry_out(endpoint, request).await
+            }
+        }
+    }
+
+    /// The endpoint that would carry out a request, for something that takes more than one.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub(crate) async fn served(
+        &self,
+        request: &Request,
+        listen: &[ListenAddress],
+    ) -> Result<Served, Failure> {
+        match self.find(request, listen).await? {
+            #[cfg(unix)]
+            Found::Up(client) => Ok(Served::Up(client)),
+            Found::Keys(keys, home) => self.start(keys, home, request, listen).await.map(Served::Here),
+        }
+    }
+
+    /// Whoever is to carry out a request.
+    async fn find(&self, request: &Request, listen: &[ListenAddress]) -> Result<Found, Failure> {
         #[cfg(unix)]
         if let Ok(home) = home::directory(&self.global)
             && let Some(client) = Client::connect(&home).await?
         {
-            return self.ask(client, request, listen).await;
+            return up(client, listen);
         }
         if request.needs_running() {
             return Err(actions::not_up());
         }
-        let (keys, lock, store, home) = match self.identity(request) {
-            Identity::ThrowAway => (telemesh::generate_keys()?, None, None, None),
-            Identity::Me => {
-                let home = home::directory(&self.global)?;
-                if matches!(request, Request::Id {}) && home::has_keys(&home) {
-                    return Renderer::new(self.output, request)
-                        .show(&actions::id_of(&home::keys(&home)?)?, None);
-                }
-                match home::claim(&home).await? {
-                    Claim::Ours(lock) => {
-                        let store = home::store(&home).await?;
-                        (home::keys(&home)?, Some(lock), Some(store), Some(home))
-                    }
-                    #[cfg(unix)]
-                    Claim::Up(client) => return self.ask(client, request, listen).await,
-                }
+        if self.identity(request) == Identity::ThrowAway {
+            return Ok(Found::Keys(telemesh::generate_keys()?, None));
+        }
+        let home = home::directory(&self.global)?;
+        if matches!(request, Request::Id {}) && home::has_keys(&home) {
+            return Ok(Found::Keys(home::keys(&home)?, None));
+        }
+        match home::claim(&home).await? {
+            Claim::Ours(lock) => Ok(Found::Keys(home::keys(&home)?, Some((home, lock)))),
+            #[cfg(unix)]
+            Claim::Up(client) => up(client, listen),
+        }
+    }
+
+    async fn start(
+        &self,
+        keys: KeySet,
+        home: Option<(PathBuf, HomeLock)>,
+        request: &Request,
+        listen: &[ListenAddress],
+    ) -> Result<Endpoint, Failure> {
+        let chats = request.chats();
+        let (store, chats, lock, home) = match home {
+            None => (None, chats.then(home::no_chats), None, None),
+            Some((home, lock)) => {
+                let chats = if chats { Some(home::chats(&home).await?) } else { None };
+                (Some(home::store(&home).await?), chats, Some(lock), Some(home))
             }
         };
-        if matches!(request, Request::Id {}) {
-            return Renderer::new(self.output, request).show(&actions::id_of(&keys)?, None);
-        }
         let endpoint = Endpoint::start(Start {
             keys,
             lock,
@@ -156,31 +225,23 @@ impl Context {
             mdns: Some(matches!(request, Request::Discover { .. })),
             running: None,
             cache: None,
+            chats,
         })
         .await?;
-        self.carry_out(endpoint, request).await
-    }
-
-    #[cfg(unix)]
-    async fn ask(&self, client: Client, request: &Request, listen: &[ListenAddress]) -> Result<(), Failure> {
-        if !listen.is_empty() {
-            return Err(Failure::Usage(
-                "an endpoint is up on this home and listens already: leave --listen out".into(),
-            ));
-        }
-        client.carry_out(request, self.output).await
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint.clone());
+        Ok(endpoint)
     }
 
     /// Without an invite only our own key can be known to the other end; with one it does not matter who we are.
     fn identity(&self, request: &Request) -> Identity {
         let invited = |to: &Secret| target::parse(to.expose()).is_ok_and(|to| target::has_invite(&to));
-        let anybody = !request.changes_contacts() && (request.waits() || request.to().is_some_and(invited));
+        let waits = request.waits() && !(request.chats() && home::has_chats(&self.global));
+        let anybody = !request.changes_contacts() && (waits || request.to().is_some_and(invited));
         if anybody && !self.global.as_me { Identity::ThrowAway } else { Identity::Me }
     }
 
     /// Carries out a request in this process.
     async fn carry_out(&self, endpoint: Endpoint, request: &Request) -> Result<(), Failure> {
-        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint.clone());
         let mut renderer = Renderer::new(self.output, request);
         let console = if request.is_data() { Console::new(self.output) } else { Console::nobody() };
         let (session, events) = Session::new(Data::Stdio(console));

@@ -176,6 +176,51 @@ pub(crate) enum Happened {
         /// For each contact the URL that opens a browser's session.
         contacts: Vec<Door>,
     },
+    /// A chat, or that we have joined it.
+    Chat { chat: String, room: String, hashname: String, leader: String, joined: bool, unread: u64 },
+    /// Somebody invites into a chat.
+    Invited {
+        chat: String,
+        room: String,
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// Somebody in a chat, who is new there or has changed: `us`, `here`, `away` or `invited`.
+    Member {
+        key: Option<String>,
+        hashname: String,
+        name: String,
+        state: String,
+        path: Option<String>,
+        /// Keys of the same person's other devices.
+        devices: Vec<String>,
+        /// The number of the first message of which they have told two versions.
+        two_versions: Option<u64>,
+    },
+    /// A message, new or changed. `place` sorts as the history does.
+    #[serde(rename = "chat-message")]
+    ChatMessage {
+        id: String,
+        place: String,
+        key: String,
+        hashname: String,
+        name: String,
+        time_ms: u64,
+        text: String,
+        edited: bool,
+        own: bool,
+        /// It was not read here yet.
+        new: bool,
+    },
+    /// How many have received and read a message of ours, and how many there are.
+    Delivery { id: String, received: u64, read: u64, of: u64 },
+    /// Somebody types, or has stopped.
+    Typing { key: String, name: String, typing: bool },
+    /// What was said is stored, and on its way.
+    Said { id: String },
+    /// Something in a chat is not as it should be.
+    Warning { text: String },
     /// The configuration was read again: what has changed, and what of it counts only from the next start on.
     Reloaded { changes: Vec<String>, restart: Vec<String> },
     /// The endpoint has ended.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::TryRng as _;
@@ -33,6 +34,8 @@ const STORE: &str = "store.redb";
 
 /// The name of the file with the gateway's token.
 const GATEWAY_TOKEN: &str = "gateway-token";
+/// The name of the file that keeps chats.
+const CHATS: &str = "chats.redb";
 
 /// The name of the file that keeps the port.
 const PORT: &str = "port";
@@ -73,6 +76,30 @@ pub(crate) async fn store(home: &Path) -> Result<FileStore, Failure> {
                 tokio::time::sleep(CLAIM_PAUSE).await;
             }
             done => return done.map_err(|error| Failure::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Chats that end with the process.
+pub(crate) fn no_chats() -> Arc<dyn telemesh::chat::Store> {
+    Arc::new(telemesh::chat::MemoryStore::default())
+}
+
+/// Whether the home has had chats.
+pub(crate) fn has_chats(global: &Global) -> bool {
+    directory(global).is_ok_and(|home| home.join(CHATS).exists())
+}
+
+/// Chats. Call it with the home's lock.
+pub(crate) async fn chats(home: &Path) -> Result<Arc<dyn telemesh::chat::Store>, Failure> {
+    let deadline = Instant::now() + CLAIM_LIMIT;
+    loop {
+        match telemesh::chat::FileStore::open(home.join(CHATS)) {
+            Err(telemesh::chat::OpenError::InUse { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(CLAIM_PAUSE).await;
+            }
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(error) => return Err(Failure::Failed(error.to_string())),
         }
     }
 }

@@ -9,6 +9,7 @@
 mod actions;
 mod args;
 mod asked;
+mod chat;
 mod commands;
 mod config;
 mod console;

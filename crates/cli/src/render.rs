@@ -198,7 +198,7 @@ impl Renderer {
             }
             Happened::Gateway { address, contacts, .. } => return self.gateway(address, contacts),
             Happened::Transferred { .. } => return self.transferred(happened),
-            Happened::Open { .. } | Happened::Done => {}
+            _ => return self.chat(happened),
         }
         Ok(())
     }
@@ -279,6 +279,22 @@ impl Renderer {
             output.line(format_args!("{:16} {url}", who(hashname, name.as_deref())))?;
         }
         Ok(())
+    }
+
+    /// A chat or an invitation, in a list. The rest is shown by `chat` itself, or by nobody.
+    fn chat(&self, happened: &Happened) -> Result<(), Failure> {
+        match happened {
+            Happened::Chat { chat, room, leader, joined, unread, .. } => {
+                let joined = if *joined { "" } else { ", not joined yet" };
+                let leader = who(leader, None);
+                self.output.line(format_args!("{room}  {chat}  led by {leader}, {unread} unread{joined}"))
+            }
+            Happened::Invited { chat, room, hashname, name } => {
+                let by = who(hashname, name.as_deref());
+                self.output.line(format_args!("{room}  {chat}  {by} invites you"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end_bar(&mut self) {

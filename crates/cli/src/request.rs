@@ -206,6 +206,32 @@ pub(crate) enum Request {
         #[serde(default, skip_serializing_if = "is_false")]
         fail: bool,
     },
+    /// Shows a chat for as long as the command runs, and begins it if it is not there.
+    Chat {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        to: Vec<Secret>,
+        /// A name, or the beginning of an id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+        /// What we are called there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// As in `pipe`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        invite: bool,
+    },
+    /// The chats and invitations.
+    Chats {},
+    /// Says something in a chat.
+    ChatSay { chat: String, text: String },
+    /// Replaces what we have said last.
+    ChatEdit { chat: String, text: String },
+    /// All up to a message was read.
+    ChatRead { chat: String, message: String },
+    /// Whether we type.
+    ChatTyping { chat: String, typing: bool },
+    /// Invites somebody into a chat that we lead.
+    ChatInvite { chat: String, to: Secret },
     /// Measures a link; without `to`, answers those who measure.
     Perf {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -352,6 +378,7 @@ impl Request {
             | Self::Http { to, .. }
             | Self::Accept { uri: to, .. } => Some(to),
             Self::Pipe { to, .. } | Self::Perf { to, .. } | Self::Socks { to, .. } => to.as_ref(),
+            Self::Chat { to, .. } => to.first(),
             _ => None,
         }
     }
@@ -376,9 +403,28 @@ impl Request {
         matches!(self, Self::Accept { .. })
     }
 
+    /// Whether it needs the chats of the endpoint.
+    pub(crate) fn chats(&self) -> bool {
+        matches!(
+            self,
+            Self::Chat { .. }
+                | Self::Chats {}
+                | Self::ChatSay { .. }
+                | Self::ChatEdit { .. }
+                | Self::ChatRead { .. }
+                | Self::ChatTyping { .. }
+                | Self::ChatInvite { .. }
+        )
+    }
+
     /// Whether it waits for somebody else to come.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self, Self::Pipe { to: None, .. } | Self::Perf { to: None, .. } | Self::Receive { .. })
+        match self {
+            Self::Pipe { to, .. } | Self::Perf { to, .. } => to.is_none(),
+            Self::Chat { to, room, .. } => to.is_empty() && room.is_none(),
+            Self::Receive { .. } => true,
+            _ => false,
+        }
     }
 }
 

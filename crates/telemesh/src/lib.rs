@@ -61,6 +61,8 @@
 //! `telemesh-sock`, `telemesh-thtp`, `telemesh-ws`. Its features choose channels and transports.
 
 mod builder;
+#[cfg(feature = "chat")]
+pub mod chat;
 mod identity;
 #[cfg(feature = "box")]
 mod mesh_boxes;
@@ -72,6 +74,8 @@ pub use identity::{KeysError, generate_keys, load_or_create_keys};
 #[cfg(feature = "box")]
 pub use mesh_boxes::MeshBoxes;
 
+#[cfg(feature = "chat")]
+pub use chat::MeshChats;
 #[cfg(feature = "box")]
 pub use telemesh_box as boxes;
 pub use telemesh_channel as channel;

@@ -20,6 +20,13 @@ impl Name {
     }
 }
 
+/// Somebody who has not said what they are called.
+impl Default for Name {
+    fn default() -> Self {
+        Self("somebody".to_owned())
+    }
+}
+
 impl FromStr for Name {
     type Err = NameError;
 

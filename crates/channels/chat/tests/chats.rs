@@ -257,7 +257,7 @@ fn chats_go_on_after_a_restart_and_a_forgotten_one_is_gone() {
 }
 
 /// A store that fails from some time on.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Failing {
     store: MemoryStore,
     fails: AtomicBool,

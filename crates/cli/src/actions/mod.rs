@@ -1,6 +1,7 @@
 //! One file per request: what an endpoint does, and what it says meanwhile.
 
 mod boxes;
+pub(crate) mod chat;
 mod contacts;
 pub(crate) mod discover;
 mod explain;
@@ -81,6 +82,15 @@ pub(crate) async fn carry_out(
             forward::run(endpoint, session, &to, ends, udp).await
         }
         Request::Socks { to, listen } => socks::run(endpoint, session, to, listen).await,
+        Request::Chat { to, room, name, invite } => {
+            chat::run(endpoint, session, chat::Wanted { to, room, name, invite }).await
+        }
+        Request::Chats {} => chat::list(endpoint, session).await,
+        Request::ChatSay { chat, text } => chat::say(endpoint, session, &chat, text).await,
+        Request::ChatEdit { chat, text } => chat::edit(endpoint, session, &chat, text).await,
+        Request::ChatRead { chat, message } => chat::read(endpoint, &chat, &message).await,
+        Request::ChatTyping { chat, typing } => chat::typing(endpoint, &chat, typing).await,
+        Request::ChatInvite { chat, to } => chat::invite(endpoint, &chat, &to).await,
         Request::Sent { pipe } => endpoint.pipes().sent(pipe),
         Request::Gateway { listen } => gateway::run(endpoint, session, listen).await,
         Request::Http { to, paths, method, headers, body, include, fail } => {

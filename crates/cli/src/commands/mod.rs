@@ -11,6 +11,7 @@ pub(crate) mod up;
 
 use crate::args::Command;
 use crate::asked;
+use crate::chat;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
@@ -41,6 +42,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failu
         Command::Receive(options) => context.request(&asked::receive(&options)?, &options.listen).await,
         Command::Forward(options) => context.request(&asked::forward(options)?, &[]).await,
         Command::Socks(options) => context.request(&asked::socks(&options)?, &[]).await,
+        Command::Chat(options) => chat::run(context, &options).await,
         Command::Perf(options) => {
             context.request(&asked::perf(&options, context.output)?, &options.listen.listen).await
         }

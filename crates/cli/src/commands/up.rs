@@ -129,6 +129,7 @@ async fn start(
         mdns: settings.mdns(),
         running: Some(running),
         cache: options.cache.clone().or_else(|| settings.cache().cloned()),
+        chats: Some(home::chats(home).await?),
     };
     let endpoint = Endpoint::start(start).await?;
     if let Some(what) = options.serve.as_deref().or(settings.serve()) {

@@ -85,7 +85,30 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<(), Failure> {
+    /// The home whose endpoint this is.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// The next event; `None` when the command has ended well.
+    ///
+    /// # Errors
+    /// What the endpoint says, or that it is no more.
+    pub(crate) async fn next_event(&self) -> Result<Option<Event>, Failure> {
+        loop {
+            match self.answer().await? {
+                Answer::Event(_, event) => return Ok(Some(*event)),
+                Answer::Unknown(_) => {}
+                Answer::Done => return Ok(None),
+            }
+        }
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// A request that cannot be written down.
+    pub(crate) async fn send(&self, request: &Request) -> Result<(), Failure> {
         let line = request.to_line()?;
         // If it has been closed already the reason is there to be read.
         let _ = self.wire.write_all(line.as_bytes()).await;

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use telemesh::boxes::Boxes;
-use telemesh::{FileStore, KeySet, Link, Mesh};
+use telemesh::chat::{self, Chats};
+use telemesh::{FileStore, KeySet, Link, Mesh, MeshChats as _};
 
+use crate::actions::chat::fallback;
 use crate::failure::Failure;
 use crate::listen::{self, ListenAddress};
 use crate::lock::HomeLock;
@@ -40,6 +42,7 @@ struct Inner {
     boxes: Boxes,
     guests: Arc<Guests>,
     pipes: Pipes,
+    chats: Option<Chats>,
     inviting: Mutex<()>,
     started: Instant,
     /// What only an endpoint that stays up has.
@@ -73,6 +76,8 @@ pub(crate) struct Start<'a> {
     pub(crate) running: Option<Running>,
     /// Where messages for others are kept; nowhere if it is not said.
     pub(crate) cache: Option<CacheAt>,
+    /// Where chats are kept, if there are to be any.
+    pub(crate) chats: Option<Arc<dyn chat::Store>>,
 }
 
 impl Endpoint {
@@ -110,12 +115,19 @@ impl Endpoint {
         let mesh = builder.create().await?;
         let hub = Hub::start(&mesh)?;
         let boxes = boxes::start(&mesh, start.home.as_deref(), start.cache.as_ref()).await?;
+        let chats = match start.chats {
+            Some(store) => {
+                Some(mesh.chats(chat::Config::new(fallback()).store(store)).await.map_err(no_chats)?)
+            }
+            None => None,
+        };
         let inner = Inner {
             mesh,
             hub,
             boxes,
             guests: Arc::default(),
             pipes: Pipes::default(),
+            chats,
             inviting: Mutex::default(),
             started: Instant::now(),
             running: start.running,
@@ -144,6 +156,14 @@ impl Endpoint {
     /// Its home folder; `None` for a throw-away endpoint.
     pub(crate) fn home(&self) -> Option<&Path> {
         self.inner.home.as_deref()
+    }
+
+    /// The chats.
+    ///
+    /// # Errors
+    /// An endpoint that was started for something else has none.
+    pub(crate) fn chats(&self) -> Result<&Chats, Failure> {
+        self.inner.chats.as_ref().ok_or_else(|| Failure::Failed("this endpoint has no chats".into()))
     }
 
     fn guests(&self) -> &Arc<Guests> {
@@ -180,6 +200,12 @@ impl Endpoint {
         }
         self.mesh().close().await.delivered && guests_have_all
     }
+}
+
+/// The chats do not start.
+#[allow(clippy::needless_pass_by_value, reason = "errors are mapped by value")]
+fn no_chats(error: chat::StartError) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 /// What was sent may not have arrived.

@@ -16,6 +16,7 @@ fn every_step_of_the_demonstration_works() {
             "sock",
             "thtp",
             "ws",
+            "chat",
             "address-change",
             "restart",
             "router",
@@ -34,5 +35,5 @@ fn every_step_of_the_demonstration_works() {
 fn people_see_a_line_per_step() {
     let folder = folder();
     let ended = run(&mut telemesh(&folder, "demo --size 1")).with_code(0);
-    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 11, "{}", ended.text());
+    assert_eq!(ended.text().lines().filter(|line| line.starts_with("ok ")).count(), 12, "{}", ended.text());
 }

@@ -9,6 +9,7 @@
 
 #[cfg(unix)]
 mod boxes;
+mod chat;
 mod config;
 mod contacts;
 #[cfg(unix)]

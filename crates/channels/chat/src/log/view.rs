@@ -15,6 +15,15 @@ pub struct Order {
     pub(crate) id: EntryId,
 }
 
+impl Order {
+    /// A text that sorts, byte by byte, as the places do.
+    #[must_use]
+    pub fn sort_key(&self) -> String {
+        let id: String = self.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:016x}{id}", self.height)
+    }
+}
+
 impl fmt::Debug for Order {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}-{}", self.height, self.id.short())

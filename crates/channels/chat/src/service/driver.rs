@@ -56,6 +56,7 @@ pub(super) enum Command {
 pub(super) enum RoomCommand {
     Say { text: Text, edit: bool, reply: oneshot::Sender<Result<EntryId, ChatError>> },
     Profile { profile: Profile, reply: oneshot::Sender<Result<(), ChatError>> },
+    OwnProfile { reply: oneshot::Sender<Option<Profile>> },
     Invite { hashname: Hashname, reply: oneshot::Sender<Result<(), ChatError>> },
     Read { id: EntryId, reply: oneshot::Sender<Result<(), ChatError>> },
     Typing { typing: bool, reply: oneshot::Sender<()> },

@@ -28,7 +28,11 @@ pub struct Config {
     pub(super) store: Arc<dyn Store>,
     pub(super) mailbox: Option<Arc<dyn Mailbox>>,
     pub(super) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) meet: Option<Meet>,
 }
+
+/// Hears of participants: who, and where they can be linked to, or nothing.
+pub(super) type Meet = Arc<dyn Fn(Hashname, &str) + Send + Sync>;
 
 impl Config {
     /// Chats in memory, under this name.
@@ -40,6 +44,7 @@ impl Config {
             store: Arc::new(MemoryStore::default()),
             mailbox: None,
             clock: Arc::new(system_clock),
+            meet: None,
         }
     }
 
@@ -62,6 +67,15 @@ impl Config {
     #[must_use]
     pub fn link(mut self, link: String) -> Self {
         self.link = link;
+        self
+    }
+
+    /// Hears of each participant once when they join, and whenever they say where they can be linked to, which is empty in the
+    /// first case. Participants link pairwise, so this is where they become contacts. Called by the task that owns all
+    /// chats: it must not wait. Default: nobody hears of them.
+    #[must_use]
+    pub fn meet(mut self, meet: impl Fn(Hashname, &str) + Send + Sync + 'static) -> Self {
+        self.meet = Some(Arc::new(meet));
         self
     }
 
@@ -273,6 +287,14 @@ impl Chat {
     /// As [`say`](Self::say).
     pub async fn set_profile(&self, profile: Profile) -> Result<(), ChatError> {
         self.ask(|reply| RoomCommand::Profile { profile, reply }).await?
+    }
+
+    /// What we have said about us; `None` before that.
+    ///
+    /// # Errors
+    /// [`ChatError::NoSuchChat`].
+    pub async fn profile(&self) -> Result<Option<Profile>, ChatError> {
+        self.ask(|reply| RoomCommand::OwnProfile { reply }).await
     }
 
     /// Invites an endpoint, which has to be a contact. Only the leader can.

@@ -5,6 +5,7 @@ mod file;
 mod memory;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub use memory::MemoryStore;
 ///
 /// Our own entries are on the disk before they are sent: after a crash another entry with the same number would make two
 /// versions of one. Others' are there before they are acknowledged.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// All chats.
     ///
     /// # Errors

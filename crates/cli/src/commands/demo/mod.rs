@@ -5,6 +5,7 @@
 
 mod address_change;
 mod boxes;
+mod chat;
 mod endpoint;
 mod http;
 mod report;
@@ -51,6 +52,7 @@ pub(crate) async fn run(context: &Context, options: &Demo) -> Result<(), Failure
     let title = "a folder over HTTP, for those who were granted it";
     report.step("thtp", title, http::folder(&alice.mesh, &link, &bob.mesh.hashname())).await?;
     report.step("ws", "messages over a WebSocket", http::messages(&alice.mesh, &link)).await?;
+    report.step("chat", "two people chat and have the same history", chat::run()).await?;
     let title = "both ends change their UDP address in the middle of a transfer";
     report.step("address-change", title, address_change::run(&link, &mut alice, &bob, size)).await?;
     drop(link);

@@ -116,6 +116,11 @@ impl Hosted {
                     let _ = reply.send(error.map_or(result, Err));
                 }));
             }
+            RoomCommand::OwnProfile { reply } => {
+                let me = room.log().participant(&room.me());
+                let profile = me.and_then(|me| room.log().profile(me)).cloned();
+                let _ = reply.send(profile);
+            }
             RoomCommand::Invite { hashname, reply } => {
                 let result = room.invite(hashname);
                 self.answers.push(Box::new(move |error| {
@@ -133,10 +138,6 @@ impl Hosted {
                 let _ = reply.send(());
             }
             RoomCommand::Events { reply } => {
-                // What has happened before is no news to who listens from now on.
-                while let Some(event) = room.poll_event() {
-                    self.events.emit(&event);
-                }
                 let _ = reply.send(self.events.subscribe());
             }
             RoomCommand::History { limit, reply } => {

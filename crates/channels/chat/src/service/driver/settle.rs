@@ -7,6 +7,7 @@ use super::{Driver, Hosted, Line, MAIL_FRAME, MAIL_INVITATION, Out, RETRY, inbou
 use crate::CHAT;
 use crate::content::Profile;
 use crate::error::ChatError;
+use crate::event::Event;
 use crate::id::ChatId;
 
 impl Driver {
@@ -39,6 +40,11 @@ impl Driver {
         let error = hosted.broken.clone().map(ChatError::Store);
         hosted.answers.drain(..).for_each(|answer| answer(error.clone()));
         while let Some(event) = hosted.room.poll_event() {
+            match (&self.config.meet, &event) {
+                (Some(meet), Event::Joined { hashname, .. }) => meet(*hashname, ""),
+                (Some(meet), Event::Profile { hashname, link, .. }) => meet(*hashname, link),
+                _ => {}
+            }
             hosted.events.emit(&event);
         }
         if hosted.broken.is_some() {
