@@ -57,7 +57,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["natlab-agent", address] => natlab::serve_agent(address),
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
-        ["services"] => services::run(),
+        ["services", parts @ ..] => services::run(parts),
         ["tidy"] => tidy::run(),
         ["wan", rest @ ..] => wan::run(rest),
         _ => bail!("unknown chore `{}`\n\n{HELP}", arguments.join(" ")),
@@ -82,7 +82,7 @@ usage: cargo xtask <chore>
      --corpus           write the checked-in seeds anew, and do nothing else
   namespaces            the real program between two network namespaces, and a stranger who tries everything (root, Linux)
      [--program PATH]   this program instead of a new build
-  services              iperf3, curl, redis, ssh and dig through the real program; what is not installed is skipped
+  services [PART]…      iperf3, curl, redis, ssh, dig and browsers through the real program; what is not installed is skipped
   natlab                NATs of every kind, made of network namespaces and probed; then the real program behind some of
                         them, with a router in the open (root, Linux)
      [--all]            every kind against every other, and all that can happen to a network

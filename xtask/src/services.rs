@@ -2,24 +2,38 @@
 //! that is not installed is skipped, and it is said which package has it.
 
 mod endpoints;
+mod http;
 mod sock;
 
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::workspace;
 use endpoints::Endpoints;
 
-/// Runs everything whose programs are there.
+/// The parts, in their order.
+const PARTS: [&str; 2] = ["sock", "http"];
+
+/// Runs these parts, or all of them, as far as their programs are there.
 ///
 /// # Errors
 /// When something does not work through a link that works without.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(parts: &[&str]) -> Result<()> {
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
+        bail!("there is no `{unknown}` among the services: {}", PARTS.join(", "));
+    }
+    let is_wanted = |part| parts.is_empty() || parts.contains(&part);
     let root = workspace::root()?;
     workspace::run(&root, "cargo build --release --package telemesh-cli")?;
-    let mut endpoints = Endpoints::start(&root)?;
-    sock::run(&mut endpoints)
+    if is_wanted("sock") {
+        let mut endpoints = Endpoints::start(&root)?;
+        sock::run(&mut endpoints)?;
+    }
+    if is_wanted("http") {
+        http::run(&root)?;
+    }
+    Ok(())
 }
 
 /// Whether all these programs are here; says what is missing if not.

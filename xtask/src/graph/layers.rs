@@ -12,7 +12,7 @@ pub(super) struct Layer {
 
 /// All layers, the highest first.
 pub(super) const LAYERS: &[Layer] = &[
-    Layer { name: "program", crates: &["telemesh-cli", "telemesh-testkit"], never: &[] },
+    Layer { name: "program", crates: &["telemesh-cli", "telemesh-notes", "telemesh-testkit"], never: &[] },
     Layer { name: "facade", crates: &["telemesh"], never: &[] },
     // A channel works over any Opener and Acceptor, so it is usable and testable without the runtime.
     Layer {
