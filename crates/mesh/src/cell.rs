@@ -138,6 +138,11 @@ impl LinkCell {
         result
     }
 
+    /// The tasks that the last batch of packets woke have had their turn: what they wrote is sent together.
+    pub(crate) fn end_turn(self: &Arc<Self>) {
+        self.guarded(|| self.drive(|inner, _, _| inner.sending.end_turn()));
+    }
+
     /// Does something in a task that serves all links. If it panics, which a store, a clock, a transport or a mistake of ours
     /// could make it do, this link ends and the others go on.
     fn guarded(self: &Arc<Self>, act: impl FnOnce()) {
@@ -174,15 +179,22 @@ impl LinkCell {
         look(&mut self.inner.lock())
     }
 
-    /// Takes the packets of one receive batch that are for this link.
-    pub(crate) fn receive(self: &Arc<Self>, packets: &mut Vec<(PathAddress, BytesMut)>) {
+    /// Takes the packets of one receive batch that are for this link. If that gives many tasks something to do, it is true, and
+    /// nothing that they write is sent until [`LinkCell::end_turn`].
+    pub(crate) fn receive(self: &Arc<Self>, packets: &mut Vec<(PathAddress, BytesMut)>) -> bool {
         self.guarded(|| {
             self.drive(|inner, now, outcome| {
+                if let Some(streams) = &mut inner.streams {
+                    streams.begin_batch();
+                }
                 for (from, packet) in packets.drain(..) {
                     inner.handle_packet(self, from, packet, now, outcome);
                 }
+                inner.engine_events(now, outcome);
+                inner.sending.begin_turn(outcome.tasks());
             });
         });
+        self.look(|inner| inner.sending.is_turn())
     }
 
     pub(crate) fn handle_deadline(self: &Arc<Self>) {
@@ -259,6 +271,7 @@ impl LinkCell {
     /// Ends the link at both ends, and with it all channels, also those that wait for it to come back.
     pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
         self.drive(|inner, now, outcome| {
+            inner.sending.end_turn();
             inner.link.close(now, reason);
             inner.end_channels(&ChannelError::LinkClosed(reason), now, outcome);
         });

@@ -291,12 +291,7 @@ impl Inner {
         if cell.state().state != self.link.state() {
             cell.publish(self.link.state());
         }
-        if let Some(streams) = &mut self.streams
-            && let Err(error) = streams.events(outcome)
-        {
-            tracing::warn!(peer = %self.peer.short(), %error, "the engine failed");
-            self.end_streams(&ChannelError::Protocol("the engine failed"), now, outcome);
-        }
+        self.engine_events(now, outcome);
         if self.is_up()
             && let Some(number) = self.numbers.poll(now)
         {
@@ -306,6 +301,16 @@ impl Inner {
             self.transmit(cell, now, outcome);
         }
         self.schedule(cell, now, outcome);
+    }
+
+    /// Handles what the engine has to say.
+    pub(crate) fn engine_events(&mut self, now: Instant, outcome: &mut Outcome) {
+        if let Some(streams) = &mut self.streams
+            && let Err(error) = streams.events(outcome)
+        {
+            tracing::warn!(peer = %self.peer.short(), %error, "the engine failed");
+            self.end_streams(&ChannelError::Protocol("the engine failed"), now, outcome);
+        }
     }
 
     fn link_events(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {

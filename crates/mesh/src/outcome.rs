@@ -38,6 +38,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// How many tasks will have something to do.
+    pub(crate) fn tasks(&self) -> usize {
+        self.wakers.len() + self.streams.len() + self.datagrams.len()
+    }
+
     /// Does it all.
     pub(crate) fn run(self, cell: &Arc<LinkCell>) {
         for waker in self.wakers {

@@ -28,6 +28,8 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Run {
     cell: Option<Arc<LinkCell>>,
     packets: Vec<(PathAddress, BytesMut)>,
+    /// Links that have given many tasks something to do, and send nothing until those have had their turn.
+    turns: Vec<Arc<LinkCell>>,
 }
 
 /// Receives until it is dropped.
@@ -44,8 +46,10 @@ pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
             shared.take_run(received, &mut run);
         }
         run.finish();
-        // Let those read who were woken before more is received: what they read is still in the processor's cache.
+        // Let those read who were woken before more is received: what they read is still in the processor's cache. What they
+        // write is sent together.
         tokio::task::yield_now().await;
+        run.end_turns();
     }
 }
 
@@ -59,9 +63,23 @@ impl Run {
     }
 
     pub(crate) fn finish(&mut self) {
-        if let Some(cell) = self.cell.take() {
-            cell.receive(&mut self.packets);
+        if let Some(cell) = self.cell.take()
+            && cell.receive(&mut self.packets)
+        {
+            self.turns.push(cell);
         }
+    }
+
+    /// The tasks have had their turn.
+    fn end_turns(&mut self) {
+        self.turns.drain(..).for_each(|cell| cell.end_turn());
+    }
+}
+
+impl Drop for Run {
+    /// The transport's task may end at any time, and packets of circuits have a run of their own.
+    fn drop(&mut self) {
+        self.end_turns();
     }
 }
 

@@ -22,6 +22,10 @@ use crate::wants::Want;
 /// Packets of the link's own that wait for their transports. More are lost, and sent again if they matter.
 const MAX_OWN: usize = 16;
 
+/// So many tasks that one batch of packets gives something to do write together: each of them would send a packet of its own.
+/// Fewer would only wait for each other.
+const MANY_TASKS: usize = 4;
+
 /// A transport that takes nothing for so long does not just have a full buffer: other paths are tried.
 const STUCK_AFTER: Duration = Duration::from_millis(500);
 
@@ -50,6 +54,8 @@ pub(crate) struct Sending {
     /// Packets of the link itself: they may go another way than the data, and must not wait for it. A path whose transport
     /// is stuck is left because probes still pass on others.
     own: VecDeque<Run>,
+    /// Many tasks have been woken and are about to write: the engine is asked for packets when they have.
+    turn: bool,
     /// When the transport counts as stuck, unless it takes something before.
     stuck_at: Option<Instant>,
     /// The largest datagram that the link was told of; 0 before the first.
@@ -70,6 +76,20 @@ impl Sending {
     pub(crate) fn drop_data(&mut self) {
         self.data = None;
         self.stuck_at = None;
+    }
+
+    /// So many tasks are about to write.
+    pub(crate) fn begin_turn(&mut self, tasks: usize) {
+        self.turn |= tasks >= MANY_TASKS;
+    }
+
+    /// They have written.
+    pub(crate) fn end_turn(&mut self) {
+        self.turn = false;
+    }
+
+    pub(crate) fn is_turn(&self) -> bool {
+        self.turn
     }
 
     /// Whether nothing waits.
@@ -125,7 +145,8 @@ impl Inner {
                     self.sending.keep_own(cell, Run { to, segment: sealed.len(), contents: sealed.clone() });
                 }
             }
-            if self.sending.data.is_none() && self.is_up() {
+            let urgent = self.streams.as_mut().is_some_and(|streams| streams.take_urgent());
+            if self.sending.data.is_none() && (urgent || !self.sending.turn) && self.is_up() {
                 self.transmit_streams(cell, now, plain, sealed);
             }
         });

@@ -37,6 +37,10 @@ pub(crate) struct Streams {
     ending: usize,
     /// Streams that ended for us and not yet for the peer.
     unanswered: Unanswered,
+    /// Counts the batches of packets, so that streams are known that are no older than the last.
+    batch: u64,
+    /// Something was written to an older one.
+    urgent: bool,
 }
 
 /// One stream, as long as somebody here holds it or its open message is incomplete.
@@ -53,6 +57,8 @@ struct Stream {
     stopped: bool,
     /// No handle here any more; kept only while its end is under way.
     detached: bool,
+    /// [`Streams::batch`] when it was opened.
+    batch: u64,
 }
 
 /// How our direction of a stream ends.
@@ -111,7 +117,20 @@ impl Streams {
             opening: 0,
             ending: 0,
             unanswered: Unanswered::default(),
+            batch: 0,
+            urgent: false,
         }
+    }
+
+    /// Another batch of packets follows.
+    pub(crate) fn begin_batch(&mut self) {
+        self.batch += 1;
+    }
+
+    /// Whether something was written since the last call to a stream that is older than the last batch: such a stream does not
+    /// wait for those that have just been opened.
+    pub(crate) fn take_urgent(&mut self) -> bool {
+        std::mem::take(&mut self.urgent)
     }
 
     /// When [`Streams::handle_timeout`] wants to be called.
@@ -135,7 +154,10 @@ impl Streams {
         while let Some(event) = self.engine.poll_event() {
             match event {
                 Event::Opened(id) => {
-                    self.table.insert(id, Stream { opening: Some(BytesMut::new()), ..Stream::default() });
+                    self.table.insert(
+                        id,
+                        Stream { opening: Some(BytesMut::new()), batch: self.batch, ..Stream::default() },
+                    );
                     self.continue_opening(id, outcome);
                 }
                 Event::Readable(id) => match self.table.get_mut(&id) {
@@ -244,7 +266,7 @@ impl Streams {
         }
         // There may be more where this one came from.
         self.wake_opener(outcome);
-        self.table.insert(id, Stream { unsent: first.clone(), ..Stream::default() });
+        self.table.insert(id, Stream { unsent: first.clone(), batch: self.batch, ..Stream::default() });
         self.write_unsent(id);
         Some(id)
     }
@@ -309,6 +331,7 @@ impl Streams {
         if !self.ready_to_write(id, cx) {
             return None;
         }
+        self.urgent |= self.table.get(&id).is_some_and(|stream| stream.batch != self.batch);
         match write(&mut self.engine) {
             Ok(count) => Some(Ok(count)),
             Err(WriteError::Blocked) => {

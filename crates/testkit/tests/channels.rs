@@ -220,3 +220,33 @@ fn what_was_not_ended_in_order_is_reset() {
         }
     });
 }
+
+#[test]
+fn answers_to_many_channels_go_together() {
+    const CHANNELS: u64 = 64;
+    World::run(21, |world| async move {
+        let (alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            let request = channel.read_chunk().await.unwrap().unwrap();
+            channel.write_chunk(request).await.unwrap();
+            channel.finish().await.unwrap();
+        })
+        .await;
+        soon(request(&link)).await;
+        let before = alice.mesh().metrics().traffic.packets_received;
+        soon(futures_util::future::join_all((0..CHANNELS).map(|_| request(&link)))).await;
+        let packets = alice.mesh().metrics().traffic.packets_received - before;
+        // Each alone would be three at least: the answer to the open, the request back, the end.
+        assert!(packets < 3 * CHANNELS, "{packets} packets");
+    });
+}
+
+/// One request on a channel of its own, to its end.
+async fn request(link: &Link) {
+    let mut channel = open(link).await;
+    channel.write_all(b"ping").await.unwrap();
+    channel.shutdown().await.unwrap();
+    let mut answer = String::new();
+    channel.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "ping");
+}
