@@ -3,14 +3,13 @@
 //! [`FileStore`] implements [`PeerStore`](telemesh_mesh::PeerStore). What was saved is on the disk when `save` returns, and a
 //! group of changes is there as a whole or not at all: redb commits and syncs.
 //!
-//! In reading order: `open` (the file and who may have it), `store` (tables), `rows` (what is in them).
+//! In reading order: `store` (tables), `rows` (what is in them). Who may have the file is `telemesh-database`'s business.
 
-mod open;
 mod rows;
 mod store;
 
-pub use open::OpenError;
 pub use store::FileStore;
+pub use telemesh_database::OpenError;
 
 /// The README's program is compiled and run with the other documentation tests.
 #[cfg(doctest)]

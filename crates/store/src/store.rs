@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use telemesh_database::{Database, Format, OpenError, io_error as broken};
 use telemesh_hashname::Hashname;
 use telemesh_mesh::{Change, PeerRecord, PeerStore, Remembered, Stored};
 
-use crate::open::{OpenError, open};
 use crate::rows;
 
 /// Hashname to the record's bytes.
@@ -19,11 +19,8 @@ const PATHS: TableDefinition<'_, [u8; 32], &str> = TableDefinition::new("paths")
 const CONTACTS: TableDefinition<'_, [u8; 32], &str> = TableDefinition::new("contacts");
 /// Id to JSON, see [`rows`].
 const INVITES: TableDefinition<'_, &str, &str> = TableDefinition::new("invites");
-/// What the file says about itself.
-const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
-
-/// Version of the tables and rows. Another one is refused.
-const VERSION: u64 = 1;
+/// Another version of tables and rows is refused. What an endpoint keeps of ten thousand peers is a few megabytes.
+const FORMAT: Format = Format { version: 1, cache: 4 << 20 };
 
 /// A store in a file. Dropping it closes the file.
 pub struct FileStore {
@@ -36,77 +33,62 @@ impl FileStore {
     /// # Errors
     /// [`OpenError`]: in use by another process, open to others, written by another version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref();
-        let store = Self { database: open(path)? };
-        match store.prepare() {
-            Ok(VERSION) => Ok(store),
-            Ok(other) => {
-                let reason = format!("its version is {other}, and this program knows {VERSION}");
-                Err(OpenError::Content { path: path.to_owned(), reason })
-            }
-            Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
-        }
-    }
-
-    /// Makes tables that are missing, and says which version the file has.
-    fn prepare(&self) -> io::Result<u64> {
-        let write = self.database.begin_write().map_err(broken)?;
-        let version = {
-            let mut about = write.open_table(ABOUT).map_err(broken)?;
-            let known = about.get("version").map_err(broken)?.map(|version| version.value());
-            if known.is_none() {
-                about.insert("version", VERSION).map_err(broken)?;
-            }
-            known.unwrap_or(VERSION)
-        };
-        if version == VERSION {
-            write.open_table(RECORDS).map_err(broken)?;
-            write.open_table(PATHS).map_err(broken)?;
-            write.open_table(CONTACTS).map_err(broken)?;
-            write.open_table(INVITES).map_err(broken)?;
-        }
-        write.commit().map_err(broken)?;
-        Ok(version)
+        let database = Database::open(path.as_ref(), FORMAT, |write| {
+            write.open_table(RECORDS)?;
+            write.open_table(PATHS)?;
+            write.open_table(CONTACTS)?;
+            write.open_table(INVITES)?;
+            Ok(())
+        })?;
+        Ok(Self { database })
     }
 }
 
 impl PeerStore for FileStore {
     fn load(&self) -> io::Result<Stored> {
-        let read = self.database.begin_read().map_err(broken)?;
-        let mut stored = Stored::default();
-        for row in read.open_table(CONTACTS).map_err(broken)?.iter().map_err(broken)? {
-            let (hashname, text) = row.map_err(broken)?;
-            let hashname = Hashname::from_bytes(hashname.value());
-            stored.contacts.push(rows::read_contact(&hashname, text.value())?);
-        }
-        for row in read.open_table(INVITES).map_err(broken)?.iter().map_err(broken)? {
-            let (id, text) = row.map_err(broken)?;
-            stored.invites.push(rows::read_invite(id.value(), text.value())?);
-        }
-        Ok(stored)
+        self.database.with(|database| {
+            let read = database.begin_read().map_err(broken)?;
+            let mut stored = Stored::default();
+            for row in read.open_table(CONTACTS).map_err(broken)?.iter().map_err(broken)? {
+                let (hashname, text) = row.map_err(broken)?;
+                let hashname = Hashname::from_bytes(hashname.value());
+                stored.contacts.push(rows::read_contact(&hashname, text.value())?);
+            }
+            for row in read.open_table(INVITES).map_err(broken)?.iter().map_err(broken)? {
+                let (id, text) = row.map_err(broken)?;
+                stored.invites.push(rows::read_invite(id.value(), text.value())?);
+            }
+            Ok(stored)
+        })
     }
 
     fn peer(&self, peer: &Hashname) -> io::Result<Remembered> {
-        let read = self.database.begin_read().map_err(broken)?;
-        let record = match read.open_table(RECORDS).map_err(broken)?.get(peer.as_bytes()).map_err(broken)? {
-            Some(bytes) => {
-                PeerRecord::from_bytes(bytes.value()).map_err(|error| rows::invalid(peer, &error))?
-            }
-            None => PeerRecord::default(),
-        };
-        let paths = match read.open_table(PATHS).map_err(broken)?.get(peer.as_bytes()).map_err(broken)? {
-            Some(text) => rows::read_paths(peer, text.value())?,
-            None => Vec::new(),
-        };
-        Ok(Remembered { record, paths })
+        self.database.with(|database| {
+            let read = database.begin_read().map_err(broken)?;
+            let records = read.open_table(RECORDS).map_err(broken)?;
+            let record = match records.get(peer.as_bytes()).map_err(broken)? {
+                Some(bytes) => {
+                    PeerRecord::from_bytes(bytes.value()).map_err(|error| rows::invalid(peer, &error))?
+                }
+                None => PeerRecord::default(),
+            };
+            let paths = read.open_table(PATHS).map_err(broken)?;
+            let paths = match paths.get(peer.as_bytes()).map_err(broken)? {
+                Some(text) => rows::read_paths(peer, text.value())?,
+                None => Vec::new(),
+            };
+            Ok(Remembered { record, paths })
+        })
     }
 
     fn save(&self, changes: &[Change]) -> io::Result<()> {
-        let write = self.database.begin_write().map_err(broken)?;
-        for change in changes {
-            apply(&write, change)?;
-        }
-        write.commit().map_err(broken)
+        self.database.with(|database| {
+            let write = database.begin_write().map_err(broken)?;
+            for change in changes {
+                apply(&write, change)?;
+            }
+            write.commit().map_err(broken)
+        })
     }
 }
 
@@ -140,14 +122,6 @@ fn apply(write: &WriteTransaction, change: &Change) -> io::Result<()> {
         _ => return Err(io::Error::other("a change that this store does not know")),
     }
     Ok(())
-}
-
-/// What redb says, as a trait for stores of all kinds can say it.
-fn broken(error: impl Into<redb::Error>) -> io::Error {
-    match error.into() {
-        redb::Error::Io(error) => error,
-        other => io::Error::other(other),
-    }
 }
 
 impl fmt::Debug for FileStore {

@@ -68,9 +68,11 @@ pub use inbox::{Inbox, Message, Waiting};
 pub use limits::{CacheLimits, Limits};
 pub use outbox::{Outbox, Pending, Stage};
 pub use seal::{KeySealer, SealFailure, Sealer};
+#[cfg(feature = "redb")]
+pub use store::FileStore;
 pub use store::{Change, EachRow, MemoryStore, Store, StoreError};
 #[cfg(feature = "redb")]
-pub use store::{FileStore, OpenStoreError};
+pub use telemesh_database::OpenError;
 pub use wire::label::{Label, ParseLabelError};
 
 /// The channel's type.

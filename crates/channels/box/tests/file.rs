@@ -14,7 +14,7 @@ use std::path::Path;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use telemesh_box::{Change, FileStore, OpenStoreError, Store, StoreError};
+use telemesh_box::{Change, FileStore, OpenError, Store, StoreError};
 
 fn rows(store: &FileStore) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
     let mut rows = BTreeMap::new();
@@ -52,7 +52,7 @@ fn what_was_committed_is_there_again_and_one_process_has_it_at_a_time() {
     let states = written(&path);
     let store = FileStore::open(&path).unwrap();
     assert_eq!(Some(&rows(&store).unwrap()), states.last());
-    assert!(matches!(FileStore::open(&path), Err(OpenStoreError::InUse { .. })));
+    assert!(matches!(FileStore::open(&path), Err(OpenError::InUse { .. })));
 }
 
 #[test]
@@ -104,10 +104,10 @@ fn a_file_that_others_can_read_or_that_is_none_is_refused() {
     drop(FileStore::open(&path).unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(FileStore::open(&path), Err(OpenStoreError::Permissions { mode: 0o644, .. })));
-    assert!(matches!(FileStore::open(folder.path()), Err(OpenStoreError::NotAFile { .. })));
+    assert!(matches!(FileStore::open(&path), Err(OpenError::Permissions { mode: 0o644, .. })));
+    assert!(matches!(FileStore::open(folder.path()), Err(OpenError::NotAFile { .. })));
     let other = folder.path().join("other");
     std::fs::write(&other, "something else entirely").unwrap();
     std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(FileStore::open(&other), Err(OpenStoreError::Content { .. })));
+    assert!(matches!(FileStore::open(&other), Err(OpenError::Content { .. })));
 }

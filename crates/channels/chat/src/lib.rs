@@ -72,8 +72,10 @@ pub use name::{Escaped, Name, NameError, escaped};
 pub use room::{Counters, Delivery, Room};
 pub use service::{Chat, ChatInfo, Chats, Config, Events, Invitations, Member, StartError, Subscription};
 #[cfg(feature = "redb")]
-pub use store::{FileStore, OpenError};
+pub use store::FileStore;
 pub use store::{MemoryStore, Store, StoredChat, Write};
+#[cfg(feature = "redb")]
+pub use telemesh_database::OpenError;
 
 /// The channel's type.
 pub const CHAT: &str = "chat";

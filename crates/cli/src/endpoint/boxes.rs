@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use telemesh::boxes::{Boxes, CacheLimits, CacheSecret, FileStore, MemoryStore, OpenStoreError, Store};
+use telemesh::boxes::{Boxes, CacheLimits, CacheSecret, FileStore, MemoryStore, OpenError, Store};
 use telemesh::{Mesh, MeshBoxes as _};
 use tokio::time::{Duration, Instant, sleep};
 
@@ -71,7 +71,7 @@ async fn open(path: &Path) -> Result<Arc<FileStore>, Failure> {
     loop {
         match FileStore::open(path) {
             // The system takes a moment to close the files of a process that has ended.
-            Err(OpenStoreError::InUse { .. }) if Instant::now() < deadline => {
+            Err(OpenError::InUse { .. }) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             done => return done.map(Arc::new).map_err(|error| Failure::Failed(error.to_string())),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 pub use crate::error::StoreError;
 #[cfg(feature = "redb")]
-pub use file::{FileStore, OpenStoreError};
+pub use file::FileStore;
 pub use memory::MemoryStore;
 
 /// Keeps rows: a key and a value each, both any bytes. Keys are up to 64 + 64 bytes, values up to 64 KiB and a little.

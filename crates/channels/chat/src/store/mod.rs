@@ -16,7 +16,7 @@ use crate::ack::Ack;
 use crate::id::ChatId;
 
 #[cfg(feature = "redb")]
-pub use file::{FileStore, OpenError};
+pub use file::FileStore;
 pub use memory::MemoryStore;
 
 /// Keeps the chats of one endpoint.
