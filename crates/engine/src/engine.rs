@@ -20,6 +20,8 @@ pub struct Engine {
     permitted_streams: u32,
     /// Streams of the peer's that are no reason to permit more.
     unwanted_streams: u64,
+    /// When a packet was sent last, or when one should have been for want of an answer.
+    sent: Option<Instant>,
     /// Reading has released credit that the peer should hear of.
     credit: bool,
     failed: bool,
@@ -82,6 +84,7 @@ impl Engine {
             max_streams: config.max_streams,
             permitted_streams: INITIAL_STREAMS,
             unwanted_streams: 0,
+            sent: None,
             credit: false,
             failed: false,
         })
@@ -100,18 +103,30 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.half.connection.handle_timeout(now);
         self.half.endpoint_events();
+        if self.longest_wait().is_some_and(|at| at <= now) {
+            self.sent = Some(now);
+            self.path_recovered(now);
+        }
+    }
+
+    /// When something is sent again at the latest. Loss timers back off without bound, and each of a link's changes of path is a
+    /// loss to them; but whether anybody is there is the link's business, and while it is up an engine must not wait for hours.
+    fn longest_wait(&self) -> Option<Instant> {
+        self.sent.map(|sent| sent + LONGEST_LOSS_WAIT)
     }
 
     /// When [`Engine::handle_timeout`] wants to be called. Ask after every other call.
     #[must_use]
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        self.half.connection.poll_timeout()
+        let at = self.half.connection.poll_timeout()?;
+        Some(self.longest_wait().map_or(at, |longest| at.min(longest)))
     }
 
     /// Appends up to `max_segments` packets to `out`, which must be empty, and returns their size in
     /// bytes: all are this long, only the last may be shorter. `None` when there is nothing to send.
     pub fn poll_transmit(&mut self, now: Instant, max_segments: usize, out: &mut Vec<u8>) -> Option<usize> {
         let transmit = self.half.connection.poll_transmit(now, max_segments.max(1), out)?;
+        self.sent = Some(now);
         Some(transmit.segment_size.unwrap_or(transmit.size))
     }
 
@@ -354,6 +369,9 @@ const LONG_HEADER: u8 = 0x80;
 
 /// Timers of acknowledgements and of pacing are no longer than this; a loss timer that stalls anybody is.
 const SHORT_TIMER: Duration = Duration::from_millis(30);
+
+/// The longest wait for an acknowledgement before something is sent again: several round trips even of a bad satellite link.
+const LONGEST_LOSS_WAIT: Duration = Duration::from_secs(10);
 
 /// How many timers may stand before the loss timer: that of acknowledgements, that of pacing, and it.
 const TIMERS_BEFORE_LOSS: usize = 3;

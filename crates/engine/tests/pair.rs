@@ -280,6 +280,34 @@ fn acknowledgements_that_come_after_an_outage_do_not_pass_for_long_round_trips()
 }
 
 #[test]
+fn an_outage_with_many_changes_of_path_silences_no_engine_for_longer_than_some_seconds() {
+    let mut pair = Pair::new(13, Faults::default());
+    pair.transfer_both_ways(10_000);
+    let id = pair.end(0).open().unwrap();
+    pair.faults.loss = 1.0;
+    for _ in 0..30 {
+        pair.end(0).write(id, b"hello").unwrap();
+        pair.run_for(Duration::from_millis(200));
+        // Another path, which does not work either.
+        let now = pair.now();
+        pair.end(0).path_recovered(now);
+    }
+    pair.run_for(Duration::from_millis(200));
+    pair.faults.loss = 0.0;
+    pair.run_for(Duration::from_secs(11));
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = pair.end(1).read_chunk(id, usize::MAX) {
+        read.extend_from_slice(&chunk);
+    }
+    assert_eq!(read.len(), 30 * 5);
+    // And whoever has nothing to say stays silent.
+    pair.run_for(Duration::from_secs(60));
+    let before = pair.packets_sent();
+    pair.run_for(Duration::from_secs(3_600));
+    assert_eq!(pair.packets_sent(), before);
+}
+
+#[test]
 fn a_path_that_carries_only_small_packets_is_enough() {
     let faults = Faults { mtu: 1_200, ..Faults::default() };
     Pair::new(11, faults).transfer_both_ways(512 << 10);
