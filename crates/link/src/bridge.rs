@@ -16,6 +16,9 @@ use crate::rate::{Rate, TokenBucket};
 pub const MAX_CIRCUITS: usize = 65_536;
 /// Circuits of one link, whichever end it is of: nobody talks to more peers at once through one router.
 pub const MAX_CIRCUITS_PER_LINK: usize = 256;
+/// Circuits of one asker to the same target: one is enough, each restart of the asker takes another until the old one is idle. So
+/// nobody can take all the places of a target.
+pub const MAX_CIRCUITS_PER_PAIR: usize = 16;
 /// A circuit ends when nothing was sent on it for so long: twice the keepalive of its ends, and a loss.
 pub const CIRCUIT_IDLE: Duration = Duration::from_secs(60);
 /// Introductions that one link may ask for: a device that wakes up asks for all its contacts at once.
@@ -96,7 +99,10 @@ pub struct Bridge {
     circuits: Vec<Option<Circuit>>,
     free: Vec<usize>,
     per_link: HashMap<Hashname, PerLink>,
-    /// Circuits in the order in which they may be idle, and when to look.
+    /// Circuits of each asker and target.
+    per_pair: HashMap<[Hashname; 2], usize>,
+    /// Circuits in the order in which they may be idle, and when to look. Each by its end at the target, whose number was never
+    /// given before: an asker's may name another circuit by then.
     idle: VecDeque<(Instant, End)>,
     next_number: u64,
     stats: BridgeStats,
@@ -118,6 +124,7 @@ impl Bridge {
             circuits: Vec::new(),
             free: Vec::new(),
             per_link: HashMap::new(),
+            per_pair: HashMap::new(),
             idle: VecDeque::new(),
             next_number: random,
             stats: BridgeStats::default(),
@@ -165,7 +172,8 @@ impl Bridge {
             return if to == *target { Ok(number) } else { Err(BridgeError::Number) };
         }
         let full = |link| self.per_link.get(link).is_some_and(|of| of.circuits >= MAX_CIRCUITS_PER_LINK);
-        if self.places.len() / 2 >= self.config.max_circuits || full(&asker.0) || full(target) {
+        let pair = self.per_pair.get(&[asker.0, *target]).is_some_and(|of| *of >= MAX_CIRCUITS_PER_PAIR);
+        if self.places.len() / 2 >= self.config.max_circuits || pair || full(&asker.0) || full(target) {
             return Err(BridgeError::TooMany);
         }
         Ok(self.add(now, asker, *target))
@@ -190,7 +198,8 @@ impl Bridge {
             self.places.insert(end, place);
             self.per_link.entry(end.0).or_default().circuits += 1;
         }
-        self.idle.push_back((now + CIRCUIT_IDLE, asker));
+        *self.per_pair.entry([asker.0, target]).or_default() += 1;
+        self.idle.push_back((now + CIRCUIT_IDLE, (target, number)));
         number
     }
 
@@ -226,12 +235,12 @@ impl Bridge {
     }
 
     /// The link is gone: so are its circuits.
-    pub fn forget(&mut self, link: &Hashname) {
+    pub fn forget(&mut self, now: Instant, link: &Hashname) {
         if self.per_link.remove(link).is_none_or(|of| of.circuits == 0) {
             return;
         }
         let ends: Vec<End> = self.places.keys().filter(|end| end.0 == *link).copied().collect();
-        ends.iter().for_each(|end| self.remove(end));
+        ends.iter().for_each(|end| self.remove(now, end));
     }
 
     /// Ends what was idle for too long.
@@ -241,26 +250,32 @@ impl Bridge {
                 self.places.get(&end).and_then(|place| Some(self.circuits.get(*place)?.as_ref()?.used));
             match used {
                 Some(used) if now < used + CIRCUIT_IDLE => self.idle.push_back((used + CIRCUIT_IDLE, end)),
-                Some(_) => self.remove(&end),
+                Some(_) => self.remove(now, &end),
                 None => {}
             }
         }
     }
 
-    fn remove(&mut self, end: &End) {
+    fn remove(&mut self, now: Instant, end: &End) {
         let Some(place) = self.places.get(end).copied() else { return };
         let Some(circuit) = self.circuits.get_mut(place).and_then(Option::take) else { return };
         self.free.push(place);
+        let pair = circuit.ends.map(|(link, _)| link);
+        if let Some(of) = self.per_pair.get_mut(&pair) {
+            *of = of.saturating_sub(1);
+            if *of == 0 {
+                self.per_pair.remove(&pair);
+            }
+        }
         for end in circuit.ends {
             self.places.remove(&end);
             if let Some(of) = self.per_link.get_mut(&end.0) {
                 of.circuits = of.circuits.saturating_sub(1);
             }
         }
-        // Their buckets are full again by now.
-        let ends = circuit.ends;
-        for (link, _) in ends {
-            if self.per_link.get(&link).is_some_and(|of| of.circuits == 0) {
+        // Those whose buckets are not full again stay until their links are gone: a bucket that is forgotten is a full one.
+        for (link, _) in circuit.ends {
+            if self.per_link.get(&link).is_some_and(|of| of.circuits == 0 && of.introductions.is_full(now)) {
                 self.per_link.remove(&link);
             }
         }

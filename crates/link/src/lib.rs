@@ -84,7 +84,7 @@ mod tests;
 pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS};
 pub use bridge::{
     Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
-    MAX_CIRCUITS_PER_LINK,
+    MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR,
 };
 pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget};
 pub use cookie::{COOKIE_SECRET_LIFE, COOKIES};

@@ -31,6 +31,8 @@ pub enum PathState {
 pub enum PathOrigin {
     /// The caller named it: handshakes go there.
     Given,
+    /// The caller has it from somebody who may have made it up: handshakes go there within the budget of probes.
+    Hinted,
     /// The peer has told it: it gets probes only.
     Told,
     /// An authentic packet came from it: it gets probes only.
@@ -42,7 +44,7 @@ impl PathOrigin {
     pub(crate) fn rank(self) -> u8 {
         match self {
             Self::Learned => 0,
-            Self::Told => 1,
+            Self::Told | Self::Hinted => 1,
             Self::Given => 2,
         }
     }

@@ -11,8 +11,8 @@ use telemesh_wire::PathAddress;
 
 use crate::path::{Path, PathOrigin, PathState, PathStatus, Width, dead_wait};
 use crate::timers::{
-    BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, SWITCH_MARGIN, WARM_CIRCUITS,
-    WARM_SPARES,
+    BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, MAX_CIRCUIT_PATHS, SWITCH_MARGIN,
+    WARM_CIRCUITS, WARM_SPARES,
 };
 
 /// Data takes another path from now on.
@@ -58,14 +58,18 @@ impl Paths {
             return false;
         }
         let path = Path::new(address, origin);
-        if self.list.len() < MAX_CANDIDATES {
+        // A router can make up circuits without end: they take the places of circuits.
+        let circuits = self.list.iter().filter(|path| !path.address.is_direct()).count();
+        let crowded = !address.is_direct() && circuits >= MAX_CIRCUIT_PATHS;
+        if self.list.len() < MAX_CANDIDATES && !crowded {
             self.list.push(path);
             return true;
         }
         let evictable = self.list.iter_mut().enumerate().filter(|(index, old)| {
             let worse = old.origin.rank() <= origin.rank();
             let idle = matches!(old.state, PathState::Candidate | PathState::Dead);
-            Some(*index) != self.active && worse && idle
+            let place = !crowded || !old.address.is_direct();
+            Some(*index) != self.active && worse && idle && place
         });
         // Learned ones before told ones before given ones, and of those the one that was silent longest.
         let evicted = evictable.min_by_key(|(_, old)| (old.origin.rank(), old.heard));
@@ -95,9 +99,11 @@ impl Paths {
         self.list.get_mut(self.active?)
     }
 
-    /// Where an initiation may go: given candidates, and paths that have worked. In the order in which they were added.
+    /// Where an initiation may go: candidates that the caller named, and paths that have worked. In the order in which they were
+    /// added.
     pub(crate) fn for_handshake(&self) -> impl Iterator<Item = PathAddress> + '_ {
-        let usable = |path: &&Path| path.origin == PathOrigin::Given || path.was_proven();
+        let named = |path: &Path| matches!(path.origin, PathOrigin::Given | PathOrigin::Hinted);
+        let usable = move |path: &&Path| named(path) || path.was_proven();
         self.list.iter().filter(usable).map(|path| path.address)
     }
 

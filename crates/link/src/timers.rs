@@ -22,6 +22,10 @@ pub(crate) const RETRY_MAX: Duration = Duration::from_secs(60);
 pub(crate) const COPIES_PER_ROUND: usize = 8;
 /// Initiations that wait for a response; the oldest goes first. Two rounds, so that a slow path can still answer.
 pub(crate) const MAX_PENDING: usize = 2 * COPIES_PER_ROUND;
+/// Candidates that are added during an attempt and have an initiation at once: as many as there may be.
+pub(crate) const LATE_BURST: u32 = 32;
+/// And then one per interval, others when it is their turn: a router can name circuits without end.
+pub(crate) const LATE_INTERVAL: Duration = Duration::from_secs(1);
 /// An authentic initiation with an old `at` makes us initiate ourselves, at most this often: it may be a replay.
 pub(crate) const STALE_ANSWER_INTERVAL: Duration = Duration::from_secs(10);
 /// Initiations of one peer that we accept: a burst, then one per interval. Each costs a handshake and a commit.
@@ -69,6 +73,9 @@ pub(crate) const WARM_SPARES: usize = 3;
 pub(crate) const REHANDSHAKE: Duration = Duration::from_secs(15);
 /// Candidates of one link.
 pub const MAX_CANDIDATES: usize = 32;
+/// Of these, circuits: three routers are asked at a time from either end. So a router that makes up circuits takes no place of
+/// an address.
+pub(crate) const MAX_CIRCUIT_PATHS: usize = 8;
 /// The shorter round trip wins only when it is shorter by a fifth and by this, so that two like paths do not alternate.
 pub(crate) const SWITCH_MARGIN: Duration = Duration::from_millis(5);
 

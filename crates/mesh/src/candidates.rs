@@ -11,8 +11,11 @@ use crate::cell::LinkCell;
 use crate::link::Link;
 use crate::shared::Shared;
 
-/// Addresses under which peers see us that are remembered: a few networks with two address families each.
+/// Addresses under which peers see us that others are told: a few networks with two address families each.
 const MAX_OBSERVED: usize = 8;
+
+/// Peers of whom it is remembered as what they see us: far more than one who lies, and few enough to look through.
+const MAX_OBSERVERS: usize = 64;
 
 /// Grants that keep addresses from a contact. They take away, so that what is not said is the useful default.
 pub(crate) const PUBLIC_PATHS: &str = "paths:public";
@@ -30,23 +33,39 @@ enum Tell {
     Routers,
 }
 
-/// Addresses under which peers see us from outside, the newest last.
+/// Addresses under which peers see us from outside, and who has said so last; the newest last. What one peer says takes the place
+/// of what it said before (per family), so one that lies does not make us forget what others see.
 #[derive(Debug, Default)]
-pub(crate) struct Observed(Vec<PathAddress>);
+pub(crate) struct Observed(Vec<(Hashname, PathAddress)>);
 
 impl Observed {
-    /// A peer sees us at this address, on a path of this kind.
-    pub(crate) fn add(&mut self, address: SocketAddr, path: &PathAddress) {
+    /// This peer sees us at this address, on a path of this kind.
+    pub(crate) fn add(&mut self, peer: Hashname, address: SocketAddr, path: &PathAddress) {
         let seen = match path {
             PathAddress::Udp(_) => PathAddress::Udp(address),
             // Of QUIC connections the port is our own, and nobody listens there.
             _ => return,
         };
-        self.0.retain(|other| *other != seen);
-        if self.0.len() >= MAX_OBSERVED {
+        let family = |address: SocketAddr| address.ip().to_canonical().is_ipv4();
+        let same_family = |other: &PathAddress| {
+            other.socket_address().is_some_and(|other| family(other) == family(address))
+        };
+        self.0.retain(|(by, other)| !(*by == peer && same_family(other)));
+        if self.0.len() >= MAX_OBSERVERS {
             self.0.remove(0);
         }
-        self.0.push(seen);
+        self.0.push((peer, seen));
+    }
+
+    fn newest_first(&self) -> Vec<PathAddress> {
+        let mut addresses = Vec::new();
+        for (_, address) in self.0.iter().rev() {
+            if !addresses.contains(address) {
+                addresses.push(*address);
+            }
+        }
+        addresses.truncate(MAX_OBSERVED);
+        addresses
     }
 
     /// The network is another one.
@@ -72,7 +91,7 @@ impl Shared {
             .flat_map(|outlet| outlet.transport.local_addresses())
             .collect::<Vec<_>>();
         // The outside ones first: there is room for so many, and an interface more or less matters less.
-        let seen = self.core.ways.observed.lock().0.iter().rev().copied().collect::<Vec<_>>();
+        let seen = self.core.ways.observed.lock().newest_first();
         let mut info = LinkInfo::unresolved(self.core.hashname());
         for address in seen.into_iter().chain(local) {
             let may = address.socket_address().is_some_and(|at| match tell {
@@ -187,14 +206,38 @@ mod tests {
     #[test]
     fn what_others_see_is_remembered_as_long_as_there_is_room() {
         let path = |port| PathAddress::Udp(([192, 0, 2, 1], port).into());
+        let peer = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            let mut bytes = [high; 32];
+            bytes[31] = low;
+            Hashname::from_bytes(bytes)
+        };
         let mut observed = Observed::default();
-        for port in 1..=10 {
-            observed.add(([192, 0, 2, 1], port).into(), &path(9));
+        for port in 1..=100 {
+            observed.add(peer(port), ([192, 0, 2, 1], port).into(), &path(9));
         }
-        observed.add(([192, 0, 2, 1], 4).into(), &path(9));
-        observed.add(([192, 0, 2, 7], 4).into(), &PathAddress::Quic(([192, 0, 2, 7], 443).into()));
-        assert_eq!(observed.0.len(), MAX_OBSERVED);
-        assert_eq!(observed.0.last(), Some(&path(4)));
-        assert_eq!(observed.0.first(), Some(&path(3)));
+        observed.add(peer(50), ([192, 0, 2, 1], 50).into(), &path(9));
+        observed.add(peer(51), ([192, 0, 2, 1], 50).into(), &path(9));
+        observed.add(peer(1), ([192, 0, 2, 7], 4).into(), &PathAddress::Quic(([192, 0, 2, 7], 443).into()));
+        assert_eq!(observed.0.len(), MAX_OBSERVERS);
+        let told = observed.newest_first();
+        assert_eq!(told, [50, 100, 99, 98, 97, 96, 95, 94].map(path));
+    }
+
+    #[test]
+    fn one_that_lies_takes_nothing_from_what_others_see() {
+        let (honest, liar) = (Hashname::from_bytes([1; 32]), Hashname::from_bytes([2; 32]));
+        let path = PathAddress::Udp(([192, 0, 2, 1], 9).into());
+        let mut observed = Observed::default();
+        observed.add(honest, ([192, 0, 2, 1], 9).into(), &path);
+        // It agrees first, so that it may take back what was said.
+        observed.add(liar, ([192, 0, 2, 1], 9).into(), &path);
+        for port in 1..=1_000 {
+            observed.add(liar, ([203, 0, 113, 1], port).into(), &path);
+        }
+        let lie = PathAddress::Udp(([203, 0, 113, 1], 1_000).into());
+        assert_eq!(observed.newest_first(), [lie, path]);
+        observed.add(liar, "[2001:db8::1]:9".parse().unwrap(), &path);
+        assert_eq!(observed.newest_first().len(), 3, "one of each family");
     }
 }

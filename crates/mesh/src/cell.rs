@@ -32,6 +32,10 @@ use crate::state::LinkState;
 use crate::store::{Change, MAX_REMEMBERED_PATHS};
 use crate::streams::{Streams, Ticket, Waiter};
 
+/// Routers of whom a link remembers what they were asked for: more than one peer's are ever asked at a time. A peer can name other
+/// ones again and again.
+const MAX_ASKED_CIRCUITS: usize = 16;
+
 /// See the module's page.
 pub(crate) struct LinkCell {
     pub(crate) peer: Hashname,
@@ -262,6 +266,9 @@ impl LinkCell {
         match asked.iter().find(|circuit| circuit.router == new.router) {
             Some(circuit) => *circuit,
             None => {
+                if asked.len() >= MAX_ASKED_CIRCUITS {
+                    asked.remove(0);
+                }
                 asked.push(new);
                 new
             }

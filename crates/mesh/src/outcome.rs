@@ -58,7 +58,7 @@ impl Outcome {
             cell.reached(address);
         }
         if let Some((address, path)) = self.observed {
-            cell.core.ways.observed.lock().add(address, &path);
+            cell.core.ways.observed.lock().add(cell.peer, address, &path);
         }
         for want in self.wants {
             cell.core.ways.wants.state(want);

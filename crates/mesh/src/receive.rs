@@ -168,7 +168,13 @@ impl Shared {
             Standing::Barred | Standing::Ticketed | Standing::Stranger => Entry::Guest,
         };
         let cell = self.add_link(claim.hashname, Some(claim.keys.clone()), entry).ok()?;
-        let (shared, weak, state) = (Arc::downgrade(self), Arc::downgrade(&cell), cell.watch());
+        self.keep_while_there(&cell);
+        Some(cell)
+    }
+
+    /// Removes a new link with somebody who is no contact, if they do not show in time that they are there, and when they are gone.
+    pub(crate) fn keep_while_there(self: &Arc<Self>, cell: &Arc<LinkCell>) {
+        let (shared, weak, state) = (Arc::downgrade(self), Arc::downgrade(cell), cell.watch());
         self.core.runtime.spawn(async move {
             tokio::time::sleep(RESERVATION).await;
             if let (Some(shared), Some(cell)) = (shared.upgrade(), weak.upgrade()) {
@@ -182,7 +188,6 @@ impl Shared {
                 shared.remove_cell(&cell);
             }
         });
-        Some(cell)
     }
 }
 

@@ -146,7 +146,11 @@ impl Shared {
         let wall = self.core.clock.micros();
         let cell = match verdict {
             Verdict::Accept if self.core.trust.is_router(router) => {
-                self.add_link(peer, Some(info.keys().clone()), Entry::Guest)
+                let is_new = self.table.read().find(&peer).is_none();
+                let cell = self.add_link(peer, Some(info.keys().clone()), Entry::Guest);
+                // A router could bring the keys of anybody, without end.
+                cell.iter().filter(|_| is_new).for_each(|cell| self.keep_while_there(cell));
+                cell
             }
             Verdict::Accept | Verdict::Ask => {
                 let (keys, paths) = (info.keys().clone(), vec![PathAddress::Peer(*router)]);

@@ -36,10 +36,10 @@ pub(crate) struct Shared {
     pub(crate) services: Vec<Arc<dyn Service>>,
     /// Circuits, if this endpoint is a router.
     pub(crate) bridge: Mutex<Option<Bridge>>,
-    /// Routers through which circuits may lead.
     /// Tickets as a router, and those that our routers gave us.
     pub(crate) tickets: TicketKey,
     pub(crate) own_tickets: Mutex<HashMap<Hashname, Credential>>,
+    /// Routers through which circuits may lead.
     pub(crate) used_routers: Mutex<HashSet<Hashname>>,
 }
 
@@ -150,7 +150,7 @@ impl Shared {
     /// The link is one no more, so it is no end of circuits, and no router.
     fn leave_routing(&self, peer: &Hashname) {
         if let Some(bridge) = self.bridge.lock().as_mut() {
-            bridge.forget(peer);
+            bridge.forget(clock::now(), peer);
         }
         self.core.ways.wants.state(Want::Restarted(*peer));
     }

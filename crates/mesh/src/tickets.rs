@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rand::Rng as _;
 use telemesh_channel::{Body, Need, Target};
 use telemesh_hashname::{Hashname, base32};
-use telemesh_link::{check_invite, open_introduction, prove_invite, seal_introduction};
+use telemesh_link::{Link as LinkLayer, check_invite, open_introduction, prove_invite, seal_introduction};
 use telemesh_wire::{
     Authority, CircuitId, Credential, Invite as Fragment, InviteSecret, LinkInfo, LinkUri, PathAddress,
     PathHint, RouterHint,
@@ -153,7 +153,8 @@ impl Shared {
         }
     }
 
-    /// Links with routers that a peer has named and that we have not met: for as long as somebody needs them.
+    /// Links with routers that a peer has named and that we have not met: for as long as somebody needs them. The peer may have
+    /// made up their addresses, to aim us at somebody.
     pub(crate) fn meet_routers(self: &Arc<Self>, peer: &Hashname) {
         let Some(contact) = self.core.trust.contact(peer) else { return };
         for hint in contact.info().paths() {
@@ -161,23 +162,25 @@ impl Shared {
                 && self.table.read().find(&hint.router.hashname()).is_none()
             {
                 // One that cannot be met is no help.
-                let _ = self.meet_router(&hint.router, hint.ticket.clone());
+                let _ = self.meet_router(&hint.router, hint.ticket.clone(), LinkLayer::add_hinted_candidate);
             }
         }
     }
 
-    /// Links with a router for what a ticket is good for. It is no contact.
-    fn meet_router(self: &Arc<Self>, router: &LinkInfo, ticket: Credential) -> Result<(), LinkError> {
+    /// Links with a router for what a ticket is good for. It is no contact. What its addresses are worth `add` says.
+    fn meet_router(
+        self: &Arc<Self>,
+        router: &LinkInfo,
+        ticket: Credential,
+        add: fn(&mut LinkLayer, Instant, PathAddress),
+    ) -> Result<(), LinkError> {
         let peer = router.hashname();
         let keys = (!router.keys().is_empty()).then(|| router.keys().clone());
         let cell = self.add_link(peer, keys, Entry::Guest)?;
         let wall = self.core.clock.micros();
         cell.drive(|inner, now, _| {
             inner.link.set_credential(ticket);
-            router
-                .addresses()
-                .filter(PathAddress::is_direct)
-                .for_each(|at| inner.link.add_candidate(now, at));
+            router.addresses().filter(PathAddress::is_direct).for_each(|at| add(&mut inner.link, now, at));
             inner.link.connect(now, wall);
         });
         self.used_routers.lock().insert(peer);
@@ -231,7 +234,7 @@ impl Shared {
         let info = uri.addresses().fold(info, |info, at| info.clone().with_path(at).unwrap_or(info));
         let mut found = self.sought.seek(invite).ok_or(LinkError::TooMany(MAX_SOUGHT))?;
         if self.table.read().find(&router).is_none() {
-            self.meet_router(&info, ticket.clone())?;
+            self.meet_router(&info, ticket.clone(), LinkLayer::add_candidate)?;
         }
         let circuit = CircuitId::asked(self.rng.lock().next_u64());
         let deadline = clock::now() + limit;

@@ -80,18 +80,63 @@ fn an_idle_circuit_ends_and_a_used_one_does_not() {
 #[test]
 fn a_link_has_so_many_circuits_and_not_one_more_at_either_end() {
     let (now, mut bridge) = (start(), bridge());
-    let limit = u64::try_from(MAX_CIRCUITS_PER_LINK).unwrap();
+    let limit = u8::try_from(MAX_CIRCUITS_PER_LINK / MAX_CIRCUITS_PER_PAIR).unwrap();
+    let pair = u64::try_from(MAX_CIRCUITS_PER_PAIR).unwrap();
+    // One asks for sixteen, and sixteen ask for another one: both are full.
+    for other in 0..limit {
+        for number in 0..pair {
+            let asker = u64::from(other) * pair + number;
+            bridge.join(now, &peer(1), asked(asker), &peer(100 + other)).unwrap();
+            bridge.join(now, &peer(100 + other), asked(number), &peer(2)).unwrap();
+        }
+    }
+    let later = now + CIRCUIT_IDLE / 2;
+    assert_eq!(bridge.join(later, &peer(1), asked(9_999), &peer(3)), Err(BridgeError::TooMany));
+    assert_eq!(bridge.join(now, &peer(3), asked(0), &peer(2)), Err(BridgeError::TooMany));
+    assert!(bridge.join(now, &peer(3), asked(0), &peer(4)).is_ok());
+    bridge.forget(now, &peer(100));
+    assert!(bridge.join(later, &peer(1), asked(9_999), &peer(3)).is_ok());
+    assert!(bridge.join(now, &peer(3), asked(1), &peer(2)).is_ok());
+}
+
+#[test]
+fn nobody_takes_all_the_places_of_a_target() {
+    let (now, mut bridge) = (start(), bridge());
+    let limit = u64::try_from(MAX_CIRCUITS_PER_PAIR).unwrap();
     for number in 0..limit {
         bridge.join(now, &peer(1), asked(number), &peer(2)).unwrap();
     }
-    assert_eq!(
-        bridge.join(now + CIRCUIT_IDLE / 2, &peer(1), asked(limit), &peer(3)),
-        Err(BridgeError::TooMany)
-    );
-    assert_eq!(bridge.join(now, &peer(3), asked(0), &peer(2)), Err(BridgeError::TooMany));
-    assert!(bridge.join(now, &peer(3), asked(0), &peer(4)).is_ok());
-    bridge.forget(&peer(1));
-    assert!(bridge.join(now, &peer(3), asked(1), &peer(2)).is_ok());
+    assert_eq!(bridge.join(now, &peer(1), asked(limit), &peer(2)), Err(BridgeError::TooMany));
+    assert!(bridge.join(now, &peer(1), asked(0), &peer(2)).is_ok(), "those that are there stay");
+    assert!(bridge.join(now, &peer(3), asked(0), &peer(2)).is_ok(), "others find room");
+    assert!(bridge.join(now, &peer(2), asked(0), &peer(1)).is_ok(), "the other way round is another pair");
+    bridge.expire(now + CIRCUIT_IDLE);
+    assert!(bridge.join(now + CIRCUIT_IDLE, &peer(1), asked(limit), &peer(2)).is_ok());
+    assert_eq!(bridge.per_pair.len(), 1, "nothing is kept of circuits that are gone");
+}
+
+#[test]
+fn a_link_that_comes_and_goes_leaves_nothing_behind() {
+    let (now, mut bridge) = (start(), bridge());
+    let mut at = now;
+    for _ in 0..1_000 {
+        bridge.join(at, &peer(1), asked(1), &peer(2)).unwrap();
+        at += CIRCUIT_IDLE / 10;
+        bridge.forget(at, &peer(2));
+    }
+    assert!(bridge.idle.len() <= 10 + 1, "{} times to look at one circuit", bridge.idle.len());
+    assert!(bridge.circuits.len() == 1 && bridge.places.is_empty() && bridge.per_pair.is_empty());
+}
+
+#[test]
+fn an_accomplice_that_comes_and_goes_does_not_refill_the_budget_of_introductions() {
+    let (now, mut bridge) = (start(), bridge());
+    let mut passed = 0;
+    for number in 0..1_000 {
+        passed += usize::from(bridge.join(now, &peer(1), asked(number), &peer(2)).is_ok());
+        bridge.forget(now, &peer(2));
+    }
+    assert_eq!(passed, usize::try_from(INTRODUCTIONS.burst).unwrap());
 }
 
 #[test]
@@ -129,7 +174,7 @@ fn a_circuit_carries_its_rate_and_no_more() {
 fn circuits_of_a_link_that_is_gone_are_gone_for_both_ends() {
     let (now, mut bridge) = (start(), bridge());
     let routed = bridge.join(now, &peer(1), asked(5), &peer(2)).unwrap();
-    bridge.forget(&peer(2));
+    bridge.forget(now, &peer(2));
     assert_eq!(bridge.forward(now, &peer(1), asked(5), ONE), None);
     assert_eq!(bridge.forward(now, &peer(2), routed, ONE), None);
     assert_eq!(bridge.stats().circuits, 0);

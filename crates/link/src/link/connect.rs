@@ -17,12 +17,13 @@ use crate::mac::Mac1Key;
 use crate::noise::{Handshake, NoiseError, Prologue};
 use crate::packet::{Initiation, MAC_SIZE, NOISE_1_SIZE, PAYLOAD_1_SIZE, PAYLOAD_2_SIZE, Response};
 use crate::payload;
+use crate::rate::TokenBucket;
 use crate::session::{About, Session, SessionIds};
 use crate::sessions::Installed;
 use crate::state::{DownReason, Event};
 use crate::timers::{
-    AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, MAX_CANDIDATES, MAX_PENDING, RENEW_JITTER,
-    RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL, SUSPECT_MAX,
+    AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, LATE_BURST, LATE_INTERVAL, MAX_CANDIDATES,
+    MAX_PENDING, RENEW_JITTER, RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL, SUSPECT_MAX,
 };
 
 /// An initiation that waits for its response.
@@ -62,6 +63,8 @@ pub(super) struct Connecting {
     pub(super) cookies: Cookies,
     /// Candidates that were added during the attempt and have had no initiation yet.
     late: Vec<PathAddress>,
+    /// Those that may still have one at once; further ones wait for their round.
+    late_allowed: TokenBucket,
     /// When the next attempt starts.
     retry_at: Option<Instant>,
     failures: u32,
@@ -80,6 +83,7 @@ impl Connecting {
             pending: Vec::new(),
             cookies: Cookies::default(),
             late: Vec::new(),
+            late_allowed: TokenBucket::default(),
             retry_at: None,
             failures: 0,
             sent: 0,
@@ -128,8 +132,9 @@ impl Connecting {
         }
     }
 
-    pub(super) fn late_candidate(&mut self, address: PathAddress) {
-        if self.attempt.is_some() && self.late.len() < MAX_CANDIDATES {
+    pub(super) fn late_candidate(&mut self, now: Instant, address: PathAddress) {
+        let room = self.attempt.is_some() && self.late.len() < MAX_CANDIDATES;
+        if room && self.late_allowed.take(now, LATE_BURST, LATE_INTERVAL) {
             self.late.push(address);
         }
     }
@@ -297,6 +302,9 @@ impl Link {
 
     /// Queues one initiation: a fresh `at`, a fresh ephemeral key and an index of its own.
     fn initiate(&mut self, now: Instant, wall: u64, to: PathAddress, leap: u64, prefer: Prefer) {
+        if !self.may_initiate(now, &to) {
+            return;
+        }
         if let Ok((pending, packet)) = self.make_initiation(now, wall, to, leap, prefer) {
             if self.connecting.pending.len() >= MAX_PENDING {
                 self.connecting.pending.remove(0);

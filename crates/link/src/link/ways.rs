@@ -15,14 +15,24 @@ impl Link {
     /// takes the place of one that does not work. While the link is up it is probed, within the budget; while an attempt
     /// is going on an initiation goes there too.
     pub fn add_candidate(&mut self, now: Instant, address: PathAddress) {
+        self.add_named(now, address, PathOrigin::Given);
+    }
+
+    /// As [`Link::add_candidate`], for an address that the caller has from somebody who may have made it up: initiations to it
+    /// are within the budget of probes too, until the peer has answered there.
+    pub fn add_hinted_candidate(&mut self, now: Instant, address: PathAddress) {
+        self.add_named(now, address, PathOrigin::Hinted);
+    }
+
+    fn add_named(&mut self, now: Instant, address: PathAddress, origin: PathOrigin) {
         let address = address.canonical();
-        if !self.paths.add(address, PathOrigin::Given) {
+        if !self.paths.add(address, origin) {
             return;
         }
         if self.status.up {
             self.queue_probe(now, address);
         } else {
-            self.connecting.late_candidate(address);
+            self.connecting.late_candidate(now, address);
             self.wake_at(now);
         }
     }
@@ -44,6 +54,12 @@ impl Link {
                 self.queue_probe(now, address);
             }
         }
+    }
+
+    /// Whether an initiation may go there now; takes it out of the budget if only somebody's word stands for the address.
+    pub(super) fn may_initiate(&self, now: Instant, to: &PathAddress) -> bool {
+        let hinted = |path: &crate::path::Path| path.origin == PathOrigin::Hinted && !path.was_proven();
+        !self.paths.get(to).is_some_and(hinted) || self.config.budget.take(now, to)
     }
 
     /// The router has forgotten its circuits, or is none of ours any more: paths through it are gone.

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use telemesh_wire::PathAddress;
 
-use super::harness::{BOTH, Datagram, World, address, keys, millis, secs};
+use super::harness::{BOTH, Datagram, World, address, keys, millis, network_of, secs};
+use crate::timers::MAX_CIRCUIT_PATHS;
 use crate::{DownReason, Event, MAX_CANDIDATES, PathState, State};
 
 /// Two endpoints that are both in networks 1 and 2, connected, with both paths proven.
@@ -266,4 +267,53 @@ fn heavy_loss_does_not_bring_a_link_down() {
     let down = |event: &Event| matches!(event, Event::Down(_));
     assert!(!world.nodes.iter().any(|node| node.events.iter().any(down)));
     assert!(world.nodes[1].received.len() > 350);
+}
+
+#[test]
+fn circuits_have_so_many_places_and_take_none_of_an_address() {
+    let mut world = World::connected(7);
+    let now = world.now;
+    let link = world.nodes[0].link();
+    for host in 0..20 {
+        link.add_candidate(now, PathAddress::Udp(address(9, host, 1)));
+    }
+    let count = |link: &mut crate::Link| {
+        let circuits = link.paths().filter(|path| !path.address.is_direct()).count();
+        (circuits, link.paths().count() - circuits)
+    };
+    let (_, direct) = count(link);
+    for number in 0..1_000 {
+        let router = telemesh_hashname::Hashname::from_bytes([9; 32]);
+        let circuit = telemesh_wire::Circuit { router, id: telemesh_wire::CircuitId::routed(number) };
+        link.add_candidate(now, PathAddress::Circuit(circuit));
+        let (circuits, still) = count(link);
+        assert!(circuits <= MAX_CIRCUIT_PATHS && still == direct, "{circuits} circuits, {still} addresses");
+    }
+    assert_eq!(count(link).0, MAX_CIRCUIT_PATHS);
+}
+
+#[test]
+fn addresses_that_somebody_may_have_made_up_get_initiations_within_the_budget_of_probes() {
+    let mut world = World::new(7);
+    world.add_node(keys(1, BOTH));
+    world.add_node(keys(2, BOTH));
+    world.introduce(0, 1);
+    let now = world.now;
+    // One prefix, where nobody answers; and one that the owner has named.
+    for host in 0..20 {
+        world.nodes[0].link().add_hinted_candidate(now, PathAddress::Udp(address(9, host, 1)));
+    }
+    world.nodes[0].addresses.insert(9, address(9, 99, 1));
+    world.faults(1).dead = true;
+    world.faults(9).dead = true;
+    world.connect(0);
+    let (mut hinted, mut given) = (0, 0);
+    for second in 0..600 {
+        world.run(secs(1));
+        let sent = world.sent_of_type(1);
+        hinted = sent.iter().filter(|sent| network_of(sent.to) == 9).count();
+        given = sent.iter().filter(|sent| network_of(sent.to) == 1).count();
+        assert!(hinted <= 30 + 10 * (second + 1), "{hinted} in {second} s");
+    }
+    assert!(hinted > 30 && given > 10, "{hinted} hinted, {given} given");
 }

@@ -314,7 +314,8 @@ fn timers() -> Vec<(&'static str, String)> {
     }
     rows!(time: ATTEMPT_LIMIT RETRY_FIRST RETRY_MAX);
     rows!(count: COPIES_PER_ROUND MAX_PENDING);
-    rows!(time: STALE_ANSWER_INTERVAL);
+    rows!(count: LATE_BURST);
+    rows!(time: LATE_INTERVAL STALE_ANSWER_INTERVAL);
     rows!(count: ACCEPT_BURST);
     rows!(time: ACCEPT_INTERVAL);
     all.push(("AT_LEAPS", format!("{} days", leaps.join(", "))));
@@ -327,7 +328,7 @@ fn timers() -> Vec<(&'static str, String)> {
     rows!(time: BUDGET_WAIT KEEPALIVE HEARD_CHECK);
     rows!(count: WARM_SPARES);
     rows!(time: REHANDSHAKE);
-    rows!(count: MAX_CANDIDATES);
+    rows!(count: MAX_CANDIDATES MAX_CIRCUIT_PATHS);
     rows!(time: SWITCH_MARGIN RENEW_AFTER RENEW_JITTER RENEW_OVERDUE SESSION_LIMIT RENEW_IDLE RENEW_RESEND);
     rows!(power: AES_GCM_RENEW_PACKETS AES_GCM_PACKET_LIMIT RENEW_PACKETS PACKET_LIMIT);
     rows!(time: PREVIOUS_KEPT UNCONFIRMED_KEPT);
