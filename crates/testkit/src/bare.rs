@@ -137,6 +137,11 @@ impl Bare {
         self.send(batch.map(|batch| batch.to), &packet);
     }
 
+    /// Sends any bytes to anybody, as they are.
+    pub fn send_packet(&self, to: std::net::SocketAddr, packet: &[u8]) {
+        self.transport.send(to, packet);
+    }
+
     /// Sends one frame of an unreliable channel.
     ///
     /// # Panics

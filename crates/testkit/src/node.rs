@@ -16,6 +16,7 @@ use telemesh_peer::PeerService;
 use telemesh_simnet::HostId;
 
 use crate::clock::SkewedClock;
+use crate::rogue::Rogue;
 use crate::transport::{SimNetwork, SimTransport, Valve};
 
 /// What a test wants otherwise in a node's mesh, at every start.
@@ -30,9 +31,18 @@ pub struct Node {
     clock: SkewedClock,
     store: Arc<MemoryStore>,
     configure: Configure,
-    /// It has a second socket, see [`SimTransport::bind_quic`].
-    quic: bool,
+    kind: Kind,
     state: Mutex<State>,
+}
+
+/// What kind of endpoint it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Plain,
+    /// It has a second socket, see [`SimTransport::bind_quic`].
+    Quic,
+    /// It is a router that is not honest.
+    Rogue(Rogue),
 }
 
 struct State {
@@ -51,7 +61,7 @@ impl Node {
         address: IpAddr,
         key_seed: [u8; 32],
         clock: SkewedClock,
-        (quic, configure): (bool, Configure),
+        (kind, configure): (Kind, Configure),
     ) -> Self {
         let node = Self {
             name: name.to_owned(),
@@ -61,7 +71,7 @@ impl Node {
             clock,
             store: Arc::default(),
             configure,
-            quic,
+            kind,
             state: Mutex::new(State { mesh: None, address, starts: 0, valves: Vec::new() }),
         };
         node.start();
@@ -133,19 +143,21 @@ impl Node {
         let mut seed = self.key_seed;
         seed[0] ^= state.starts;
         let mut transports = vec![SimTransport::bind(&self.network, self.host)];
-        if self.quic {
+        if matches!(self.kind, Kind::Quic) {
             transports.push(SimTransport::bind_quic(&self.network, self.host));
         }
         state.valves = transports.iter().map(SimTransport::valve).collect();
-        let builder = transports
-            .into_iter()
-            .fold(Mesh::builder(self.keys()), MeshBuilder::transport)
-            .service(PathService::new())
-            .service(PeerService::new())
-            .service(ConnectService::new())
-            .store(self.store.clone())
-            .clock(self.clock.clone())
-            .danger_seed(seed);
+        let builder = Mesh::builder(self.keys()).service(PathService::new()).service(ConnectService::new());
+        let builder = match &self.kind {
+            Kind::Rogue(rogue) => {
+                let transports = transports.into_iter().map(|transport| rogue.transport(transport));
+                transports.fold(builder, MeshBuilder::transport).service(rogue.service())
+            }
+            Kind::Plain | Kind::Quic => {
+                transports.into_iter().fold(builder, MeshBuilder::transport).service(PeerService::new())
+            }
+        };
+        let builder = builder.store(self.store.clone()).clock(self.clock.clone()).danger_seed(seed);
         let mesh = (self.configure)(builder).create().expect("a simulated mesh starts");
         state.mesh = Some(mesh.clone());
         mesh

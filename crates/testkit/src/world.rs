@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::bare::Bare;
 use crate::clock::SkewedClock;
-use crate::node::{Configure, Node};
+use crate::node::{Configure, Kind, Node};
+use crate::rogue::Rogue;
 use crate::transport::{SimNetwork, SimTransport, Tapped};
 
 /// Virtual time after which a scenario is stuck: endpoints keep their links warm, so time never runs out by itself.
@@ -93,7 +94,7 @@ impl World {
         name: &str,
         configure: impl Fn(MeshBuilder) -> MeshBuilder + Send + Sync + 'static,
     ) -> Node {
-        self.add(name, false, Box::new(configure))
+        self.add(name, Kind::Plain, Box::new(configure))
     }
 
     /// A new host on the internet with a running mesh that has two ways out: UDP, and one that it takes for QUIC.
@@ -101,7 +102,7 @@ impl World {
     /// # Panics
     /// When it cannot be added.
     pub fn node_with_quic(&self, name: &str) -> Node {
-        self.add(name, true, Box::new(|builder| builder))
+        self.add(name, Kind::Quic, Box::new(|builder| builder))
     }
 
     /// A NAT on the internet, without anybody behind it.
@@ -120,7 +121,7 @@ impl World {
     /// # Panics
     /// When it cannot be added.
     pub fn node_behind(&self, nat: NatId, name: &str) -> Node {
-        self.add_in(nat.inside(), name, false, Box::new(|builder| builder))
+        self.add_in(nat.inside(), name, Kind::Plain, Box::new(|builder| builder))
     }
 
     /// A new host on the internet with a mesh that is a router.
@@ -129,6 +130,16 @@ impl World {
     /// When it cannot be added.
     pub fn router(&self, name: &str) -> Node {
         self.node_with(name, |builder| builder.router(BridgeConfig::default()))
+    }
+
+    /// A new host on the internet with a mesh that is a router, and does what the test wants with what goes through it.
+    ///
+    /// # Panics
+    /// When it cannot be added.
+    pub fn rogue(&self, name: &str) -> (Node, Rogue) {
+        let rogue = Rogue::new(self.random(|rng| rng.next_u64()));
+        let configure: Configure = Box::new(|builder| builder.router(BridgeConfig::default()));
+        (self.add(name, Kind::Rogue(rogue.clone()), configure), rogue)
     }
 
     /// Makes a node a client of a router, and waits until they are linked.
@@ -146,18 +157,18 @@ impl World {
         link
     }
 
-    fn add(&self, name: &str, quic: bool, configure: Configure) -> Node {
-        self.add_in(Realm::INTERNET, name, quic, configure)
+    fn add(&self, name: &str, kind: Kind, configure: Configure) -> Node {
+        self.add_in(Realm::INTERNET, name, kind, configure)
     }
 
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
-    fn add_in(&self, realm: Realm, name: &str, quic: bool, configure: Configure) -> Node {
+    fn add_in(&self, realm: Realm, name: &str, kind: Kind, configure: Configure) -> Node {
         let address = self.fresh_address();
         let host = self.with_network(|network| network.add_host(realm, [address])).expect("a fresh address");
         let mut seed = [0; 32];
         self.random(|rng| rng.fill_bytes(&mut seed));
         let clock = SkewedClock::new(self.started);
-        Node::new(name, self.network.clone(), host, address, seed, clock, (quic, configure))
+        Node::new(name, self.network.clone(), host, address, seed, clock, (kind, configure))
     }
 
     /// A new host on the internet without a mesh: a bare socket.

@@ -26,6 +26,8 @@ mod install;
 mod key;
 mod measuring;
 mod pipe;
+#[cfg(target_os = "linux")]
+mod secrecy;
 mod support;
 #[cfg(unix)]
 mod transfers;
