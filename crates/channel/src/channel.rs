@@ -115,6 +115,26 @@ impl Channel {
         self.raw.poll_write_chunk(cx, chunk)
     }
 
+    /// As [`poll_write_chunk`](Self::poll_write_chunk), and ends the writing direction when it has taken all of `chunk`: the end
+    /// travels with the last bytes.
+    ///
+    /// # Errors
+    /// As [`write_chunk`](Self::write_chunk).
+    pub fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
+        self.writable()?;
+        let written = ready!(self.raw.poll_write_last(cx, chunk))?;
+        self.write_ended = chunk.is_empty();
+        Poll::Ready(Ok(written))
+    }
+
+    /// Ends the writing direction, for an end that nobody waits for: it may travel with whatever goes to the peer next.
+    pub fn finish_soon(&mut self) {
+        if !self.write_ended {
+            self.write_ended = true;
+            self.raw.shutdown_soon();
+        }
+    }
+
     /// Ends the writing direction; what was written is delivered even if the channel is dropped next. The same as `shutdown`.
     ///
     /// # Errors

@@ -71,11 +71,27 @@ impl Incoming {
     ///
     /// # Errors
     /// [`AcceptError::WrongKind`] if the peer opened an unreliable one; it is refused then.
-    pub fn accept(mut self) -> Result<Channel, AcceptError> {
+    pub fn accept(self) -> Result<Channel, AcceptError> {
+        self.accept_as(Pending::accept)
+    }
+
+    /// As [`accept`](Self::accept), for a handler that answers soon: the peer is told with the first bytes that are written, in
+    /// the same packet, or when the channel is flushed or ended. Until then the peer's [`Channel::accepted`] waits.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn accept_with_first_write(self) -> Result<Channel, AcceptError> {
+        self.accept_as(Pending::accept_with_first_write)
+    }
+
+    fn accept_as(
+        mut self,
+        accept: impl FnOnce(Box<dyn Pending<Box<dyn RawStream>>>) -> Box<dyn RawStream>,
+    ) -> Result<Channel, AcceptError> {
         match self.pending.take() {
             Some(PendingKind::Reliable(pending)) => {
                 let channel_type = std::mem::take(&mut self.open.channel_type);
-                Ok(Channel::new(self.peer, channel_type, pending.accept()).with_permit(self.permit.take()))
+                Ok(Channel::new(self.peer, channel_type, accept(pending)).with_permit(self.permit.take()))
             }
             other => Err(self.wrong_kind(other)),
         }

@@ -108,6 +108,19 @@ impl WriteHalf {
         lock(&self.shared).poll_write_chunk(cx, chunk)
     }
 
+    /// As [`Channel::poll_write_last`].
+    ///
+    /// # Errors
+    /// As [`Channel::write_chunk`].
+    pub fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
+        lock(&self.shared).poll_write_last(cx, chunk)
+    }
+
+    /// As [`Channel::finish_soon`].
+    pub fn finish_soon(&mut self) {
+        lock(&self.shared).finish_soon();
+    }
+
     /// As [`Channel::finish`].
     ///
     /// # Errors

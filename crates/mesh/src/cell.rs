@@ -14,7 +14,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
-use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
+use telemesh_engine::{Engine, ReadError, StreamId};
 use telemesh_hashname::Hashname;
 use telemesh_link::{Explain, Link, PeerRecord, Request};
 use telemesh_wire::{Circuit, CloseReason, Frame, LinkInfo, PathAddress};
@@ -356,20 +356,36 @@ impl LinkCell {
         self.drive(|inner, _, _| inner.streams_of(epoch).map(act))
     }
 
-    /// The handle of a stream is gone.
-    pub(crate) fn detach(self: &Arc<Self>, epoch: u64, id: StreamId) {
-        self.drive(|inner, _, outcome| inner.detach(epoch, id, outcome));
+    /// Does something with the streams of one epoch, if they are still there, that nobody waits for: what comes of it is sent
+    /// with whatever is sent next, or when the tasks that are ready now have run.
+    pub(crate) fn streams_soon(self: &Arc<Self>, epoch: u64, act: impl FnOnce(&mut Streams)) {
+        let is_first = self.look(|inner| {
+            inner.streams_of(epoch).map(act).is_ok() && !std::mem::replace(&mut inner.sending.lazy, true)
+        });
+        if is_first {
+            let cell = self.clone();
+            self.core.runtime.spawn(async move {
+                tokio::task::yield_now().await;
+                cell.drive(|_, _, _| ());
+            });
+        }
+    }
+
+    /// The handle of a stream is gone. Whatever the peer must hear of that was done before.
+    pub(crate) fn detach(&self, epoch: u64, id: StreamId) {
+        let mut outcome = Outcome::default();
+        self.look(|inner| inner.detach(epoch, id, &mut outcome));
+        // Dropped here, outside of the lock.
+        drop(outcome);
     }
 
     /// Writes to a stream, and sends at once.
     pub(crate) fn write(
         self: &Arc<Self>,
         epoch: u64,
-        id: StreamId,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(&mut Engine) -> Result<usize, WriteError>,
+        write: impl FnOnce(&mut Streams) -> Option<Result<usize, ChannelError>>,
     ) -> Poll<Result<usize, ChannelError>> {
-        match self.streams(epoch, |streams| streams.write(id, cx, write)) {
+        match self.streams(epoch, write) {
             Ok(Some(result)) => Poll::Ready(result),
             Ok(None) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
@@ -382,7 +398,12 @@ impl LinkCell {
         id: StreamId,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
-        let flushed = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.flush(id, cx)));
+        // Usually nothing waits, and then there is nothing to send.
+        let waits = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.has_unsent(id)));
+        let flushed = match waits {
+            Ok(true) => self.streams(epoch, |streams| streams.flush(id, cx)),
+            waits => waits.map(|_| true),
+        };
         match flushed {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,

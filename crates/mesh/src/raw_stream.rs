@@ -113,8 +113,16 @@ impl MeshStream {
         cx: &mut Context<'_>,
         write: impl FnOnce(&mut Engine, StreamId) -> Result<usize, WriteError>,
     ) -> Poll<io::Result<usize>> {
+        self.write_through(cx, |streams, id, cx| streams.write(id, cx, |engine| write(engine, id)))
+    }
+
+    fn write_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut Streams, StreamId, &mut Context<'_>) -> Option<Result<usize, ChannelError>>,
+    ) -> Poll<io::Result<usize>> {
         let id = self.id;
-        let error = match ready!(self.cell.write(self.epoch, id, cx, |engine| write(engine, id))) {
+        let error = match ready!(self.cell.write(self.epoch, |streams| write(streams, id, cx))) {
             Ok(written) => return Poll::Ready(Ok(written)),
             Err(error) => error,
         };
@@ -170,12 +178,20 @@ impl RawStream for MeshStream {
         self.write(cx, |engine, id| engine.write_chunk(id, chunk))
     }
 
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
+        self.write_through(cx, |streams, id, cx| streams.write_last(id, cx, chunk))
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.cell.flush(self.epoch, self.id, cx).map_err(Into::into)
     }
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.cell.streams(self.epoch, |streams| streams.finish(self.id)).map_err(Into::into))
+    }
+
+    fn shutdown_soon(&mut self) {
+        self.cell.streams_soon(self.epoch, |streams| streams.finish(self.id));
     }
 
     fn reset(&mut self, code: u32) {
@@ -211,6 +227,16 @@ impl PendingStream {
 impl Pending<Box<dyn RawStream>> for PendingStream {
     fn accept(self: Box<Self>) -> Box<dyn RawStream> {
         self.decide(|streams, id| streams.begin(id, Answer::Accepted.encode_delimited().into()));
+        Box::new(self.0)
+    }
+
+    fn accept_with_first_write(self: Box<Self>) -> Box<dyn RawStream> {
+        let Self(stream) = &*self;
+        stream.cell.look(|inner| {
+            if let Ok(streams) = inner.streams_of(stream.epoch) {
+                streams.begin_with_first_write(stream.id, Answer::Accepted.encode_delimited().into());
+            }
+        });
         Box::new(self.0)
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Sending {
     datagram: usize,
     /// Size of the engine's packets that was found out on an earlier path, and says nothing about this one.
     unproven: Option<usize>,
+    /// Something waits that nobody is in a hurry for, and a task will send it if nothing else does before.
+    pub(crate) lazy: bool,
 }
 
 /// Sealed packets of one size that wait for their transport.
@@ -127,6 +129,7 @@ impl Sending {
 impl Inner {
     /// Sends everything that may be sent now.
     pub(crate) fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
+        self.sending.lazy = false;
         with_batch(|plain, sealed| {
             loop {
                 sealed.clear();

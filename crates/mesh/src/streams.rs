@@ -290,6 +290,18 @@ impl Streams {
         }
     }
 
+    /// As [`Streams::begin`], but nothing is written before somebody writes more, flushes, or ends the direction.
+    pub(crate) fn begin_with_first_write(&mut self, id: StreamId, first: Bytes) {
+        if let Some(stream) = self.table.get_mut(&id) {
+            stream.unsent = first;
+        }
+    }
+
+    /// Whether something waits to be written before anything else.
+    pub(crate) fn has_unsent(&self, id: StreamId) -> bool {
+        self.table.get(&id).is_some_and(|stream| !stream.unsent.is_empty())
+    }
+
     fn write_unsent(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(&id) else { return };
         while !stream.unsent.is_empty() {
@@ -343,6 +355,20 @@ impl Streams {
             Err(WriteError::Stopped(code)) => Some(Err(ChannelError::Stopped(code))),
             Err(_) => Some(Err(ChannelError::ClosedHere)),
         }
+    }
+
+    /// Writes from `chunk` as [`Streams::write`] does, and ends our direction if that was all.
+    pub(crate) fn write_last(
+        &mut self,
+        id: StreamId,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Option<Result<usize, ChannelError>> {
+        let written = self.write(id, cx, |engine| engine.write_chunk(id, chunk))?;
+        if written.is_ok() && chunk.is_empty() {
+            self.finish(id);
+        }
+        Some(written)
     }
 
     /// Whether everything written is with the engine; a wake-up later if not.

@@ -38,7 +38,7 @@ impl World {
     #[allow(clippy::expect_used, reason = "a simulation that cannot start should say so at once")]
     pub fn run<F: Future>(seed: u64, scenario: impl FnOnce(World) -> F) -> F::Output {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .start_paused(true)
             .build()
             .expect("a runtime starts");

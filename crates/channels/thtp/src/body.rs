@@ -212,6 +212,7 @@ impl ChannelBody {
         let Some(reader) = self.reader.take() else { return };
         match &mut self.exchange {
             Exchange::Response(upload) => {
+                reader.finish();
                 let (done, _) = oneshot::channel();
                 std::mem::replace(upload, Upload::Running(done)).finish();
             }

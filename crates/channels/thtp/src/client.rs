@@ -317,6 +317,7 @@ fn finish(
     let length = if is_bodiless(method, response.status()) { Some(0) } else { length };
     reader.begin_body(length).map_err(RequestError::Response)?;
     if reader.has_ended() {
+        reader.finish();
         upload.finish();
         return Ok(response.map(|()| Body::empty()));
     }

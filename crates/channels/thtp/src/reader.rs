@@ -1,7 +1,7 @@
 //! Reading a message from a channel.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use telemesh_channel::ReadHalf;
@@ -78,6 +78,12 @@ impl MessageReader {
             return Err(BodyError::Frame(crate::error::FrameError::AfterEnd));
         }
         Ok(())
+    }
+
+    /// The message was read. Usually the channel's end has come with it, and then the peer need not hear that nobody reads on.
+    pub(crate) fn finish(mut self) {
+        // What stands behind the message is nobody's business.
+        let _ = self.read.poll_read_chunk(&mut Context::from_waker(Waker::noop()));
     }
 
     /// The channel's bytes from here on, and those that were read already.

@@ -26,10 +26,11 @@ pub(super) async fn serve(server: Server, incoming: Incoming) {
     let peer = incoming.peer();
     let early = incoming.open().body.clone();
     // Refused if it is of the other kind.
-    let Ok(channel) = incoming.accept() else { return };
+    // That we do is in the response.
+    let Ok(channel) = incoming.accept_with_first_write() else { return };
     let (read, write) = channel.into_split();
     let mut reader = MessageReader::new(early, read);
-    let writer = MessageWriter::new(write, Frames::default());
+    let writer = MessageWriter::new(write, Frames::default()).closing();
     let (mut head, end) = match read_head(&mut reader).await {
         Ok(read) => read,
         Err(error) => {
@@ -94,7 +95,7 @@ async fn answer(server: &Server, head: RequestHead, reader: MessageReader, mut w
         }
     };
     match result {
-        Some(Ok(())) => writer.finish(),
+        Some(Ok(())) => {}
         Some(Err(_)) => return writer.reset(CODE_FAILED),
         // Whatever was done for a client that has gone was dropped.
         None => return,
@@ -281,7 +282,6 @@ pub(super) async fn refuse_switch(
     if write(&mut writer, &Method::GET, response).await.is_err() {
         return writer.reset(CODE_FAILED);
     }
-    writer.finish();
     if !matches!(tokio::time::timeout(LINGER, reader.closed()).await, Ok(Ok(()))) {
         reader.stop(CODE_ENOUGH);
     }
