@@ -106,7 +106,8 @@ pub trait Network: Acceptor {
     fn has_grant(&self, peer: &Hashname, grant: &str) -> bool;
 
     /// All grants of a kind that this peer has, in whole: those that are just the kind, and those that say what it is for.
-    /// For services whose grants are patterns. As they are now: ask again for every decision.
+    /// For services whose grants are patterns. As they are now: ask again for every decision, and for one that lasts with every
+    /// [`LinkEvent::Granted`].
     fn grants_of_kind(&self, peer: &Hashname, kind: &str) -> Vec<String>;
 
     /// What happens to links from now on. To know all, subscribe first and then look at [`peers`](Self::peers).
@@ -174,6 +175,11 @@ pub enum LinkEvent {
         peer: Hashname,
         /// What the channels on it fail with.
         reason: ChannelError,
+    },
+    /// The application has set what this peer may do: it may be more or less than before.
+    Granted {
+        /// The endpoint at the other end.
+        peer: Hashname,
     },
     /// So many events were dropped because the subscriber did not read; look at [`Network::peers`] again.
     Lagged {

@@ -1,5 +1,6 @@
 //! The part of a mesh's interface that is about trust: contacts, grants, invites, strangers.
 
+use telemesh_channel::LinkEvent;
 use telemesh_hashname::Hashname;
 use telemesh_wire::{InviteSecret, LinkUri};
 
@@ -59,6 +60,7 @@ impl Mesh {
         let cell = self.shared().add_contact(contact.info(), &addresses)?;
         self.shared().core.trust.set(contact)?;
         let link = Link { cell };
+        self.shared().core.events.emit(&LinkEvent::Granted { peer: link.hashname() });
         if !may_link {
             link.close();
         }

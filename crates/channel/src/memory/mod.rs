@@ -98,11 +98,13 @@ impl MemoryEndpoint {
     /// Allows a peer something, see [`Network::has_grant`].
     pub fn grant(&self, peer: Hashname, grant: &str) {
         lock(&self.grants).insert((peer, grant.to_owned()));
+        self.events.emit(&LinkEvent::Granted { peer });
     }
 
     /// Takes a grant away again.
     pub fn revoke(&self, peer: Hashname, grant: &str) {
         lock(&self.grants).remove(&(peer, grant.to_owned()));
+        self.events.emit(&LinkEvent::Granted { peer });
     }
 
     /// The link to `peer`, made if there is none yet.

@@ -48,6 +48,7 @@ mod bindings;
 mod buffer;
 mod failure;
 mod grant;
+mod leave;
 mod open;
 mod policy;
 mod pump;

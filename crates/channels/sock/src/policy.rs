@@ -35,7 +35,10 @@ impl Ask<'_> {
 
 /// Decides on each request. Any `Fn(&Ask) -> bool` is one; [`Granted`] goes by the grants of contacts.
 pub trait Policy: Send + Sync + 'static {
-    /// Whether the peer may do this.
+    /// Whether the peer may do this. Asked again for all that is open when [`LinkEvent::Granted`] says that somebody may do something
+    /// else than before; what is not allowed any more ends at once.
+    ///
+    /// [`LinkEvent::Granted`]: telemesh_channel::LinkEvent::Granted
     fn allows(&self, ask: &Ask<'_>) -> bool;
 
     /// Whether a name may be resolved for the peer, so that [`allows`](Self::allows) can be asked about what is found. A look-up
@@ -52,8 +55,8 @@ impl<F: Fn(&Ask<'_>) -> bool + Send + Sync + 'static> Policy for F {
     }
 }
 
-/// Allows what the peer's grants say, and nothing else. The grants are looked up for every request, so that what is taken away
-/// counts from the next one on.
+/// Allows what the peer's grants say, and nothing else. The grants are looked up for every request, and again for all open tunnels
+/// when they change.
 pub struct Granted(Arc<dyn WeakNetwork>);
 
 impl Granted {

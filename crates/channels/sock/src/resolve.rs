@@ -77,7 +77,14 @@ impl Checker {
         if allowed.is_empty() { Err(SockError::NotAllowed) } else { Ok(allowed) }
     }
 
-    fn allows(&self, peer: Hashname, action: Action, name: Option<&Name>, address: SocketAddr) -> bool {
+    /// Whether the peer may use this address for this now.
+    pub(crate) fn allows(
+        &self,
+        peer: Hashname,
+        action: Action,
+        name: Option<&Name>,
+        address: SocketAddr,
+    ) -> bool {
         self.policy.allows(&Ask { peer, action, name, address })
     }
 

@@ -10,6 +10,7 @@ use telemesh_channel::{
 
 use crate::SOCK;
 use crate::bindings::Bindings;
+use crate::leave::Changes;
 use crate::policy::{Granted, Policy};
 use crate::request::Request;
 use crate::resolve::{Checker, Resolve, SystemResolver};
@@ -45,6 +46,7 @@ pub trait SockNetwork: Network {
             network: self.downgrade(),
             checker: Checker::new(Box::new(policy), Box::new(resolver)),
             bindings: Bindings::default(),
+            changes: Changes::of(self.downgrade()),
         });
         self.handle(SOCK, Arc::new(SockHandler(service.clone())))?;
         Ok(Sock { service })
@@ -65,6 +67,7 @@ pub(crate) struct Service {
     pub(crate) checker: Checker,
     /// Listeners of ours at peers.
     pub(crate) bindings: Bindings,
+    pub(crate) changes: Changes,
 }
 
 struct SockHandler(Arc<Service>);

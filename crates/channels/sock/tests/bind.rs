@@ -93,3 +93,19 @@ async fn a_connection_for_a_listener_that_is_not_there_is_refused() {
     assert!(matches!(error, OpenError::Refused(refusal) if refusal.code() == RefusalCode::NotAllowed));
     drop(own);
 }
+
+#[tokio::test]
+async fn when_the_grant_is_taken_away_nobody_listens_and_what_came_back_ends() {
+    let at = nobody().await;
+    let grant = format!("sock-bind:{at}");
+    let (pair, _sock) = granting(&[&grant]);
+    let own = pair.left.on_sock(Nothing).unwrap();
+    let mut listener = pair.to_right.sock().bind(&own, at).await.unwrap();
+    let client = TcpStream::connect(at).await.unwrap();
+    let channel = listener.accept().await.unwrap().accept().unwrap();
+    pair.right.revoke(pair.left.hashname(), &grant);
+    assert!(listener.accept().await.is_err());
+    assert_eq!(read_all(client).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(read_all(channel).await.is_err());
+    assert_eq!(TcpStream::connect(at).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}

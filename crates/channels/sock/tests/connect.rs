@@ -70,12 +70,27 @@ async fn without_the_very_grant_nobody_is_connected() {
 }
 
 #[tokio::test]
-async fn a_grant_that_is_taken_away_counts_from_the_next_connection_on() {
-    let target = echo().await;
+async fn a_grant_that_is_taken_away_ends_what_was_open_and_nothing_else() {
+    let (target, other) = (echo().await, echo().await);
     let grant = format!("sock:{target}");
-    let (pair, _sock) = granting(&[&grant]);
-    pair.to_right.sock().connect(target).await.unwrap();
+    let (pair, _sock) = granting(&[&grant, &format!("sock:{other}")]);
+    let mut open = pair.to_right.sock().connect(target).await.unwrap();
+    let mut kept = pair.to_right.sock().connect(other).await.unwrap();
+    let mut byte = [0];
+    for channel in [&mut open, &mut kept] {
+        channel.write_all(b"x").await.unwrap();
+        channel.read_exact(&mut byte).await.unwrap();
+    }
+    // More that it may do changes nothing.
+    pair.right.grant(pair.left.hashname(), "sock:10.0.0.1:22");
+    open.write_all(b"y").await.unwrap();
+    open.read_exact(&mut byte).await.unwrap();
     pair.right.revoke(pair.left.hashname(), &grant);
+    let error = open.read_exact(&mut byte).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    kept.write_all(b"z").await.unwrap();
+    kept.read_exact(&mut byte).await.unwrap();
+    assert_eq!(byte, *b"z");
     assert_eq!(pair.to_right.sock().connect(target).await.err(), Some(SockError::NotAllowed));
 }
 

@@ -187,3 +187,37 @@ async fn a_tunnel_whose_opening_was_lost_is_opened_again_and_not_for_ever() {
     assert_eq!(tunnel.recv().await.err(), Some(SockError::TimedOut));
     let _ = pair.left.peers();
 }
+
+#[tokio::test]
+async fn when_a_grant_is_taken_away_its_datagrams_are_sent_no_more() {
+    let (one, two) = (udp_echo().await, udp_echo().await);
+    let grants = [one, two].map(|target| format!("sock-udp:{target}"));
+    let (pair, _sock) = granting(&[&grants[0], &grants[1]]);
+    let places = [one, two].map(|target| Target::try_from(target).unwrap());
+    let mut tunnel = pair.to_right.sock().udp(Some(places[0].clone())).unwrap();
+    let mut anywhere = pair.to_right.sock().udp(None).unwrap();
+    tunnel.send(None, Bytes::from_static(b"x"));
+    next(&mut tunnel).await;
+    for place in &places {
+        anywhere.send(Some(place), Bytes::from_static(b"x"));
+        next(&mut anywhere).await;
+    }
+    pair.right.revoke(pair.left.hashname(), &grants[0]);
+    // The tunnel to it has ended; the other one goes where it still may.
+    assert!(!matches!(tunnel.recv().await, Ok(Some(_))));
+    anywhere.send(Some(&places[0]), Bytes::from_static(b"no"));
+    anywhere.send(Some(&places[1]), Bytes::from_static(b"yes"));
+    assert_eq!(next(&mut anywhere).await.data, "yes");
+}
+
+#[tokio::test]
+async fn when_a_grant_to_listen_is_taken_away_the_address_is_free_again() {
+    let at = nobody().await;
+    let grant = format!("sock-udp-bind:{at}");
+    let (pair, _sock) = granting(&[&grant]);
+    let mut tunnel = pair.to_right.sock().udp_bind(at).unwrap();
+    tunnel.opened().await.unwrap();
+    pair.right.revoke(pair.left.hashname(), &grant);
+    assert!(!matches!(tunnel.recv().await, Ok(Some(_))));
+    UdpSocket::bind(at).await.unwrap();
+}

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::failure::SockError;
 use crate::grant::Action;
+use crate::leave::Leave;
 use crate::pump;
 use crate::service::Service;
 use crate::targets::Target;
@@ -19,14 +20,19 @@ use crate::targets::Target;
 /// How long one address may take to answer. The system itself would wait two minutes.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// Connects if the peer may, and copies until both sides have ended. The peer hears of success and failure alike only after the
+/// Connects if the peer may, and copies until both sides have ended, or the peer may no more: then both are reset. The peer hears of success and failure alike only after the
 /// target has answered.
 pub(crate) async fn connect(service: Arc<Service>, incoming: Incoming, target: Target) {
-    match reach(&service, incoming.peer(), &target).await {
-        Ok(socket) => {
-            drop(service);
+    let (peer, changes) = (incoming.peer(), service.changes.subscribe());
+    match reach(&service, peer, &target).await {
+        Ok((socket, address)) => {
+            let mut leave = Leave::new(service, changes, (peer, Action::Connect), &target, address);
+            drop(target);
             if let Ok(channel) = incoming.accept() {
-                pump::join(channel, socket).await;
+                tokio::select! {
+                    _ = pump::join(channel, socket) => {}
+                    () = leave.withdrawn() => {}
+                }
             }
         }
         Err(error) => {
@@ -36,11 +42,15 @@ pub(crate) async fn connect(service: Arc<Service>, incoming: Incoming, target: T
     }
 }
 
-async fn reach(service: &Service, peer: Hashname, target: &Target) -> Result<TcpStream, SockError> {
+async fn reach(
+    service: &Service,
+    peer: Hashname,
+    target: &Target,
+) -> Result<(TcpStream, SocketAddr), SockError> {
     let mut last = SockError::NoAddress;
     for address in service.checker.check(peer, Action::Connect, target).await? {
         match to(address).await {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, address)),
             Err(error) => last = SockError::of_socket(&error),
         }
     }

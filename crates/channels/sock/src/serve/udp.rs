@@ -16,6 +16,7 @@ use crate::buffer::{SIZE, with_buffer};
 use crate::datagram::{Datagram, MAX_DATAGRAM, Message, Reassembly, Sender};
 use crate::failure::SockError;
 use crate::grant::Action;
+use crate::leave::{Leave, changed, name_of};
 use crate::service::Service;
 use crate::sockets;
 use crate::targets::Target;
@@ -33,6 +34,7 @@ const MAX_PLACES: usize = 256;
 /// Sends a peer's datagrams to where it may send them, and brings the answers of those and nobody else.
 pub(crate) async fn udp(service: Arc<Service>, incoming: Incoming, target: Option<Target>) {
     let peer = incoming.peer();
+    let mut changes = service.changes.subscribe();
     let mut places = Places { service, peer, target, known: HashMap::new() };
     if places.target.is_some()
         && let Err(error) = places.find(None).await
@@ -59,6 +61,12 @@ pub(crate) async fn udp(service: Arc<Service>, incoming: Incoming, target: Optio
             }
             (data, from) = receive(v4.as_ref()) => places.bring(&channel, &mut sender, data, from),
             (data, from) = receive(v6.as_ref()) => places.bring(&channel, &mut sender, data, from),
+            () = changed(&mut changes) => {
+                if !places.keep_allowed() {
+                    return;
+                }
+                continue;
+            }
             () = sleep_until(idle) => return,
         }
         idle = Instant::now() + IDLE;
@@ -133,6 +141,17 @@ impl Places {
         Ok(address)
     }
 
+    /// Forgets what is allowed no more; whether the tunnel is.
+    fn keep_allowed(&mut self) -> bool {
+        let Self { service, peer, target, known } = self;
+        let known_before = known.contains_key(&None);
+        known.retain(|place, Place { address, .. }| {
+            let name = place.as_ref().or(target.as_ref()).and_then(name_of);
+            service.checker.allows(*peer, Action::Udp, name, *address)
+        });
+        !known_before || known.contains_key(&None)
+    }
+
     /// Brings an answer to the peer. Nobody else than those it has sent to gets through.
     fn bring(&self, channel: &Datagrams, sender: &mut Sender, data: Bytes, from: SocketAddr) {
         let is_target = self.known.get(&None).is_some_and(|place| place.address == from);
@@ -150,14 +169,15 @@ impl Places {
 /// Listens for datagrams at an address if the peer may, and answers those who have sent some.
 pub(crate) async fn udp_bind(service: Arc<Service>, incoming: Incoming, at: Target) {
     let peer = incoming.peer();
-    let socket = match listen(&service, peer, &at).await {
-        Ok(socket) => socket,
+    let changes = service.changes.subscribe();
+    let (socket, address) = match listen(&service, peer, &at).await {
+        Ok(listening) => listening,
         Err(error) => {
             tracing::debug!(peer = %peer.short(), %at, %error, "no listener for a peer");
             return incoming.refuse(error.refusal());
         }
     };
-    drop(service);
+    let mut leave = Leave::new(service, changes, (peer, Action::UdpBind), &at, address);
     let Ok(mut channel) = incoming.accept_datagrams() else { return };
     let _ = channel.send(Message::Ready.encode());
     let mut sources: HashMap<SocketAddr, Instant> = HashMap::new();
@@ -184,6 +204,7 @@ pub(crate) async fn udp_bind(service: Arc<Service>, incoming: Incoming, at: Targ
                 let place = Target::try_from(from).ok();
                 let _ = sender.send(&channel, Datagram { place, data });
             }
+            () = leave.withdrawn() => return,
             _ = probe.tick() => {
                 let _ = channel.send(Message::Ready.encode());
             }
@@ -191,8 +212,13 @@ pub(crate) async fn udp_bind(service: Arc<Service>, incoming: Incoming, at: Targ
     }
 }
 
-async fn listen(service: &Service, peer: Hashname, at: &Target) -> Result<UdpSocket, SockError> {
+async fn listen(
+    service: &Service,
+    peer: Hashname,
+    at: &Target,
+) -> Result<(UdpSocket, SocketAddr), SockError> {
     let allowed = service.checker.check(peer, Action::UdpBind, at).await?;
     let address = allowed.first().ok_or(SockError::NotAllowed)?;
-    sockets::datagrams(*address).map_err(|error| SockError::of_socket(&error))
+    let socket = sockets::datagrams(*address).map_err(|error| SockError::of_socket(&error))?;
+    Ok((socket, *address))
 }
