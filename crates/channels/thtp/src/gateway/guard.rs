@@ -41,12 +41,12 @@ enum Proof {
     Token,
 }
 
-/// Decides on a request.
+/// Decides on a request. One with `CONNECT` may be answered with a tunnel, whose requests [`check_inside`] decides on.
 pub(super) fn check<B>(gateway: &Shared, request: &Request<B>) -> Result<Target, Answer> {
-    let (headers, port) = (request.headers(), gateway.port);
     if request.method() == Method::CONNECT {
-        return Err(pages::text(StatusCode::METHOD_NOT_ALLOWED, "Only http:// goes through this proxy."));
+        return check_tunnel(gateway, request);
     }
+    let (headers, port) = (request.headers(), gateway.port);
     let Some(name) = Name::of(request.uri(), headers, port) else {
         return Err(pages::text(
             StatusCode::MISDIRECTED_REQUEST,
@@ -71,6 +71,41 @@ pub(super) fn check<B>(gateway: &Shared, request: &Request<B>) -> Result<Target,
         let location = format!("http://{}{path}", canonical_host(&peer, port));
         return Err(redirect(StatusCode::TEMPORARY_REDIRECT, &location));
     }
+    Ok(Target { peer, name })
+}
+
+/// Decides on a tunnel. Browsers want one for WebSockets; what goes through it is HTTP for one name.
+fn check_tunnel<B>(gateway: &Shared, request: &Request<B>) -> Result<Target, Answer> {
+    let name = Name::of(request.uri(), request.headers(), gateway.port);
+    let Some(name) = name.filter(|name| name.kind == Kind::Mesh) else {
+        return Err(pages::text(
+            StatusCode::FORBIDDEN,
+            "There are tunnels to <contact>.mesh:80 only. What is there is http://, and the link encrypts it.",
+        ));
+    };
+    let origin = name.origin(gateway.port);
+    if proof(&gateway.token, request.headers(), &name, &origin, gateway.port).is_none() {
+        return Err(closed(&name));
+    }
+    let peer = resolve(gateway, &name)?;
+    Ok(Target { peer, name })
+}
+
+/// Decides on a request in a tunnel to this name, which was opened with the token.
+pub(super) fn check_inside<B>(
+    gateway: &Shared,
+    request: &Request<B>,
+    inside: &Name,
+) -> Result<Target, Answer> {
+    let name = Name::of(request.uri(), request.headers(), gateway.port);
+    let Some(name) = name.filter(|name| name == inside && request.method() != Method::CONNECT) else {
+        return Err(pages::text(StatusCode::MISDIRECTED_REQUEST, "This tunnel leads to another name."));
+    };
+    if !is_from_here(request.headers(), request.method(), &name.origin(gateway.port), Proof::Token) {
+        return Err(pages::text(StatusCode::FORBIDDEN, "Pages of other origins may not ask for this."));
+    }
+    // It may have been a contact's name when the tunnel was opened.
+    let peer = resolve(gateway, &name)?;
     Ok(Target { peer, name })
 }
 

@@ -4,6 +4,9 @@
 //! one endpoint cannot read or change what another one's have stored. A contact's name in place of the hashname leads there. Used
 //! as a forward proxy it does the same for `http://<hashname>.mesh/`.
 //!
+//! `CONNECT` to such a name opens a tunnel in which HTTP is served for that name and no other, since browsers want one for
+//! WebSockets. There is none to port 443: nothing there speaks TLS, and the link encrypts what is `http://` here.
+//!
 //! # Who may use it
 //! A loopback port belongs to all users of a machine and to every web page that they open, so every request needs one of:
 //! - the session cookie of its origin, which a browser gets by opening [`Gateway::open_url`], a URL with the [`Token`], once;
@@ -34,7 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,10 +45,11 @@ use hyper_util::server::conn::auto;
 use telemesh_channel::Network;
 use telemesh_hashname::Hashname;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 pub use self::guard::TOKEN_HEADER;
+use self::names::Name;
 pub use self::token::{ParseTokenError, Token};
 use crate::body::Body;
 use crate::limits::{MAX_HEADER_LIST, MAX_HEADERS};
@@ -113,16 +117,16 @@ impl Gateway {
             // Answers are written in whole already; waiting for more only delays them.
             let _ = stream.set_nodelay(true);
             let shared = Arc::clone(&self.0);
+            let place = Place(Arc::new(place));
             connections.spawn(async move {
                 let answer = service_fn(move |request: Request<Incoming>| {
-                    let shared = Arc::clone(&shared);
-                    async move { Ok::<_, Infallible>(shared.answer(request).await) }
+                    let (shared, place) = (Arc::clone(&shared), place.clone());
+                    async move { Ok::<_, Infallible>(shared.answer(request, place).await) }
                 });
                 let served = server().serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
                 if let Err(error) = served {
                     tracing::debug!(%error, "a connection of the gateway has ended");
                 }
-                drop(place);
             });
         }
     }
@@ -157,11 +161,36 @@ impl fmt::Debug for Gateway {
     }
 }
 
+/// One of [`MAX_CONNECTIONS`], kept until whatever a connection has become has ended.
+#[derive(Clone)]
+struct Place(#[allow(dead_code, reason = "kept for its drop")] Arc<OwnedSemaphorePermit>);
+
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match guard::check(self, &request) {
-            Ok(target) => pass::pass_on(self, request, target).await,
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, place: Place) -> Response<Body> {
+        match guard::check(&self, &request) {
+            Ok(target) if request.method() == Method::CONNECT => {
+                tokio::spawn(self.tunnel(request, target.name, place));
+                Response::new(Body::empty())
+            }
+            Ok(target) => pass::pass_on(&self, request, target, place).await,
             Err(response) => *response,
+        }
+    }
+
+    /// Serves HTTP for one name in a tunnel.
+    async fn tunnel(self: Arc<Self>, request: Request<Incoming>, name: Name, place: Place) {
+        let Ok(tunnel) = hyper::upgrade::on(request).await else { return };
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let (shared, name, place) = (Arc::clone(&self), name.clone(), place.clone());
+            async move {
+                Ok::<_, Infallible>(match guard::check_inside(&shared, &request, &name) {
+                    Ok(target) => pass::pass_on(&shared, request, target, place).await,
+                    Err(response) => *response,
+                })
+            }
+        });
+        if let Err(error) = server().serve_connection_with_upgrades(tunnel, answer).await {
+            tracing::debug!(%error, "a tunnel of the gateway has ended");
         }
     }
 }

@@ -17,14 +17,19 @@ use tokio::io::copy_bidirectional;
 
 use super::guard::{Target, confine, strip_secrets};
 use super::names::Kind;
-use super::{Shared, pages};
+use super::{Place, Shared, pages};
 use crate::body::Body;
 use crate::client::HttpOpener as _;
 use crate::rules;
 use crate::upgrade::upgraded;
 
 /// Passes a request on, and the response back.
-pub(super) async fn pass_on(gateway: &Shared, request: Request<Incoming>, target: Target) -> Response<Body> {
+pub(super) async fn pass_on(
+    gateway: &Shared,
+    request: Request<Incoming>,
+    target: Target,
+    place: Place,
+) -> Response<Body> {
     let Some(link) = link_up(&*gateway.network, &target.peer).await else {
         return *pages::text(StatusCode::GATEWAY_TIMEOUT, "The endpoint cannot be reached.");
     };
@@ -44,6 +49,7 @@ pub(super) async fn pass_on(gateway: &Shared, request: Request<Incoming>, target
             if let (Some(mut theirs), Ok(ours)) = (theirs, ours.await) {
                 let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut theirs).await;
             }
+            drop(place);
         });
     }
     response

@@ -309,10 +309,64 @@ fn a_forward_proxy_with_the_token_as_its_password() {
         assert_eq!(door.ask("GET", "http://bob.mesh/", "bob.mesh", &password).await.body, "bob's page");
         assert_eq!(door.ask("GET", "http://bob.mesh/", "eve.mesh", &password).await.status, 421);
         assert_eq!(door.ask("GET", "http://other.example/", "other.example", &password).await.status, 421);
-        assert_eq!(door.ask("CONNECT", "bob.mesh:80", "bob.mesh:80", &password).await.status, 405);
         let evil = format!("{password}origin: http://evil.example\r\n");
         assert_eq!(door.ask("GET", &url, &host, &evil).await.status, 403);
     });
+}
+
+#[test]
+fn a_tunnel_leads_to_one_name_and_only_with_the_token() {
+    run(|pair: MemoryPair| async move {
+        pair.right.serve_http(app()).unwrap();
+        Server::of(&*pair.right).unwrap().upgrade("echo", "/echo", crate::upgrades::Echo).unwrap();
+        let door = door(&pair).await;
+        let basic = data_encoding::BASE64.encode(format!("anybody:{}", door.token).as_bytes());
+        let password = format!("proxy-authorization: Basic {basic}\r\n");
+        for (target, headers, status) in [
+            ("bob.mesh:80", "", 407),
+            ("eve.mesh:80", &*password, 404),
+            ("bob.mesh:443", &*password, 403),
+            ("127.0.0.1:80", &*password, 403),
+            (&*door.host(), &*door.with_token(), 403),
+        ] {
+            assert_eq!(door.ask("CONNECT", target, target, headers).await.status, status, "{target}");
+        }
+        // What comes in a tunnel, and what it is answered with.
+        let switch = "connection: upgrade\r\nupgrade: echo\r\nx-key: k\r\norigin: http://bob.mesh\r\n";
+        for (line, host, headers, status) in [
+            ("GET /", "bob.mesh", "", 200),
+            ("GET /", "bob.mesh:80", "", 200),
+            ("GET /", "eve.mesh", "", 421),
+            ("CONNECT bob.mesh:80", "bob.mesh:80", &*password, 421),
+            ("GET /", "bob.mesh", "origin: http://evil.example\r\n", 403),
+            ("GET /echo", "bob.mesh", &switch.replace("bob", "evil"), 403),
+            ("GET /echo", "bob.mesh", switch, 101),
+        ] {
+            let mut stream = TcpStream::connect(door.address).await.unwrap();
+            let open = format!("CONNECT bob.mesh:80 HTTP/1.1\r\nhost: bob.mesh:80\r\n{password}\r\n");
+            stream.write_all(open.as_bytes()).await.unwrap();
+            assert!(head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+            let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let answer = head(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line} {host} {headers}: {answer}");
+            if status == 101 {
+                stream.write_all(b"hello").await.unwrap();
+                let mut echoed = [0; 5];
+                stream.read_exact(&mut echoed).await.unwrap();
+                assert_eq!(&echoed, b"HELLO");
+            }
+        }
+    });
+}
+
+/// The head of an answer.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }
 
 #[test]
@@ -343,11 +397,8 @@ fn an_upgrade_passes_through_the_gateway() {
             host = door.host()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        let head = head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         stream.write_all(b"hello").await.unwrap();
         let mut answer = [0; 5];
         stream.read_exact(&mut answer).await.unwrap();
