@@ -20,6 +20,8 @@ pub const STRANGERS: Rate = Rate { burst: 1_000, per_second: 2_000 };
 /// And of one address, while there is load. An attempt sends six initiations in half a minute, so this is enough for a
 /// few endpoints behind one address that all start at once, and a flood from one address gets a hundredth of the budget.
 pub const STRANGERS_PER_ADDRESS: Rate = Rate { burst: 5, per_second: 20 };
+/// And of all that come through one router, each by a circuit that the router may have made up: as much as ten addresses.
+pub const STRANGERS_PER_ROUTER: Rate = Rate { burst: 50, per_second: 200 };
 /// There is load when this part of the burst is used up: below it everybody is served, so there is nothing to divide.
 const LOAD_DIVISOR: u32 = 8;
 /// Addresses that are remembered. One that has its whole burst again is not worth remembering, which takes a quarter of a
@@ -56,14 +58,19 @@ impl Strangers {
         if !self.all.has(now, burst, interval) {
             return Err(DropReason::Overload);
         }
-        if self.is_under_load(now) && !self.take_address(now, Source::of(from)) {
-            return Err(DropReason::AddressLimit);
+        if self.is_under_load(now) {
+            let router = from.router().copied().filter(|_| matches!(from, PathAddress::Circuit(_)));
+            let through = router
+                .is_none_or(|router| self.take_source(now, Source::AllOf(router), STRANGERS_PER_ROUTER));
+            if !through || !self.take_source(now, Source::of(from), self.address_rate) {
+                return Err(DropReason::AddressLimit);
+            }
         }
         self.all.take(now, burst, interval);
         Ok(())
     }
 
-    fn take_address(&mut self, now: Instant, source: Source) -> bool {
+    fn take_source(&mut self, now: Instant, source: Source, rate: Rate) -> bool {
         if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&source) {
             // Not for every packet: it costs as much as some hashes, and nothing fills up sooner than that.
             let swept = self.swept.is_some_and(|swept| now < swept + self.address_rate.interval());
@@ -76,7 +83,7 @@ impl Strangers {
             }
         }
         let bucket = self.addresses.entry(source).or_default();
-        bucket.take(now, self.address_rate.burst, self.address_rate.interval())
+        bucket.take(now, rate.burst, rate.interval())
     }
 }
 
@@ -88,6 +95,8 @@ enum Source {
     V6([u8; 8]),
     Router(Hashname),
     Circuit(Circuit),
+    /// Everybody who asks through this router.
+    AllOf(Hashname),
 }
 
 impl Source {

@@ -81,7 +81,7 @@ mod timers;
 #[cfg(test)]
 mod tests;
 
-pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS};
+pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS, STRANGERS_PER_ROUTER};
 pub use bridge::{
     Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
     MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR,

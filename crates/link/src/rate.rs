@@ -27,11 +27,17 @@ pub(crate) struct TokenBucket {
 impl TokenBucket {
     /// Takes one, if there is one.
     pub(crate) fn take(&mut self, now: Instant, burst: u32, interval: Duration) -> bool {
-        if !self.has(now, burst, interval) {
-            return false;
+        self.take_many(now, 1, burst, interval)
+    }
+
+    /// Takes so many at once, or none.
+    pub(crate) fn take_many(&mut self, now: Instant, many: u32, burst: u32, interval: Duration) -> bool {
+        let filled_by = self.until_full(now) + interval * many;
+        let there = filled_by <= interval * burst;
+        if there {
+            self.full_at = Some(now + filled_by);
         }
-        self.full_at = Some(now + self.until_full(now) + interval);
-        true
+        there
     }
 
     /// Whether there is one to take.

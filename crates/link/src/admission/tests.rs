@@ -110,6 +110,23 @@ fn ports_and_clothing_make_no_other_sender_and_an_ipv6_site_is_one() {
 }
 
 #[test]
+fn circuits_that_a_router_makes_up_are_no_senders_without_end() {
+    let now = start();
+    let mut strangers = under_load(now);
+    let [router, other] = [1, 2].map(|number| Hashname::from_bytes([number; 32]));
+    let through = |router, number| {
+        PathAddress::Circuit(Circuit { router, id: telemesh_wire::CircuitId::routed(number) })
+    };
+    assert_eq!(allowed(&mut strangers, now, &through(router, 0), 9), 5, "one of them is like an address");
+    let taken = (1..10_000).filter(|&number| strangers.take(now, &through(router, number)).is_ok()).count();
+    // What was refused to the first has been counted, too.
+    assert_eq!(taken, 50 - 9);
+    assert_eq!(allowed(&mut strangers, now, &through(other, 0), 9), 5, "others find room");
+    assert_eq!(allowed(&mut strangers, now, &udp("192.0.2.7:1"), 9), 5);
+    assert!(strangers.addresses.len() <= 50 + 4);
+}
+
+#[test]
 fn forged_addresses_do_not_make_an_address_that_is_over_its_budget_forgotten() {
     let now = start();
     // The common budget as large as it gets, so that only the table is in the way.

@@ -34,6 +34,17 @@ fn links_share_a_budget_and_prefixes_do_not() {
 }
 
 #[test]
+fn a_dial_by_quic_costs_as_much_as_the_datagrams_that_it_sends_to_nobody() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let quic = PathAddress::Quic("192.0.2.7:443".parse().unwrap());
+    let dials = (0..100).filter(|_| budget.take(now, &quic)).count();
+    assert_eq!(dials, 7, "28 of 30");
+    assert_eq!((0..100).filter(|_| budget.take(now, &udp("192.0.2.8:1"))).count(), 2, "the rest");
+    let second = now + Duration::from_secs(1);
+    assert_eq!((0..100).filter(|_| budget.take(second, &quic)).count(), 2);
+}
+
+#[test]
 fn an_ipv6_site_is_one_prefix() {
     let (budget, now) = (ProbeBudget::new(), start());
     let taken =
