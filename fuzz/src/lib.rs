@@ -2,8 +2,8 @@
 //!
 //! The files in `fuzz_targets/` only call these, so that the tests here can put the checked-in seeds through them with an
 //! ordinary compiler. Most take bytes from outside and assert that what was decoded can be encoded and means the same
-//! then. Two have a state: [`engine`] and [`link`] are pairs of endpoints whose packets, times and owners the fuzzer
-//! plays. [README](https://github.com/telemesh/telemesh/blob/main/fuzz/README.md) says how to run and extend them.
+//! then. Three have a state: [`engine`] and [`link`] are pairs of endpoints whose packets, times and owners the fuzzer
+//! plays, [`router`] whole meshes around a router. [README](https://github.com/telemesh/telemesh/blob/main/fuzz/README.md) says how to run and extend them.
 
 mod address;
 mod boxes;
@@ -18,6 +18,7 @@ mod link;
 mod mdns;
 mod packet;
 mod quic;
+mod router;
 pub mod seeds;
 mod sock;
 mod stream;
@@ -37,6 +38,7 @@ pub use link::link;
 pub use mdns::mdns;
 pub use packet::{packet, record};
 pub use quic::quic;
+pub use router::router;
 pub use sock::sock;
 pub use stream::stream;
 pub use wire::{answer, control, frame, hello, introduction, open};
@@ -45,7 +47,7 @@ pub use wire::{answer, control, frame, hello, introduction, open};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. `cargo xtask fuzz` takes theirs from the manifest; a test compares the two.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("hashname", hashname),
     ("rollup", rollup),
     ("key_file", key_file),
@@ -73,4 +75,5 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("chat", chat),
     ("engine", engine),
     ("link", link),
+    ("router", router),
 ];

@@ -41,6 +41,9 @@ pub fn all() -> Vec<Seed> {
     for (name, actions) in LINK {
         add("link", name, actions);
     }
+    for (name, actions) in ROUTER {
+        add("router", name, actions);
+    }
     add("record", "empty", &PeerRecord::default().to_bytes());
     quic(&mut add);
     page(&mut add);
@@ -431,4 +434,47 @@ const SOCK: [(&str, &[u8]); 5] = [
     ("socks", b"\x01\0\0\0\x03\x03a.b\0\x35hey"),
     ("target", b"\x02[::ffff:127.1]:22"),
     ("grant", b"\x03sock:10.0.0.0/8:20-22"),
+];
+
+/// Actions for the target `router`; see `Scene::act`.
+const ROUTER: [(&str, &[u8]); 6] = [
+    // Asks for Alice with a packet of nobody, and for Bob with its own keys; sends on the circuits.
+    (
+        "circuits",
+        &[
+            2, 1, 0, 0, 0, 3, 0, 1, 0, 0, 2, 1, 2, 1, 2, 0, 100, 0, 5, 0, 1, 40, 0, 4, 0, 0, 0, 9, 9, 9, 9,
+            0, 0, 5, 1, 1, 40, 0, 4, 0, 0, 0, 9, 9, 9, 9, 0, 0,
+        ],
+    ),
+    // Alice accepts it; it asks for her by keys; she calls back; and all of it is repeated.
+    (
+        "accepted",
+        &[13, 1, 2, 1, 0, 3, 2, 0, 232, 3, 10, 0, 0, 1, 0, 1, 10, 4, 0, 0, 0, 0, 0, 10, 9, 0, 1, 0, 0],
+    ),
+    // The two look for each other while the router ends and comes back.
+    ("restart", &[11, 1, 0, 100, 0, 12, 50, 11, 0, 0, 208, 7, 12, 0, 0, 136, 19, 11, 1, 0, 0, 8]),
+    // Numbers of routers, circuits to oneself and to the router, a circuit inside another one.
+    (
+        "wrong",
+        &[
+            2, 1, 0, 200, 0, 0, 0, 0, 0, 0, 0, 128, 2, 2, 1, 4, 1, 2, 2, 1, 3, 2, 2, 5, 1, 1, 16, 0, 5, 0, 0,
+            0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 7, 3, 2, 4, 0, 0, 3, 0, 1, 2, 3,
+        ],
+    ),
+    // Says where it is, and where others are; is thrown out, and comes back.
+    (
+        "paths",
+        &[
+            8, 4, 3, 1, 1, 1, 2, 2, 1, 3, 3, 0, 0, 1, 8, 0, 1, 9, 9, 1, 0, 15, 0, 255, 255, 8, 4, 1, 5, 5, 1,
+            0,
+        ],
+    ),
+    // A stranger, and what only a hostile contact seals.
+    (
+        "bytes",
+        &[
+            9, 0, 0, 4, 0, 5, 0, 0, 0, 9, 1, 0, 3, 0, 1, 0, 0, 14, 3, 0, 6, 2, 8, 14, 2, 0, 1, 1, 4, 2, 0, 1,
+            0, 7,
+        ],
+    ),
 ];
