@@ -35,7 +35,7 @@ async fn session(mut input: Input<'_>, is_letter: bool) {
         .limits(Limits { inbox: TOTAL, ..Limits::default() })
         .start();
     let Ok(boxes) = boxes else { panic!("an empty store can be read") };
-    let Ok(channel) = to_right.open(Open::reliable(BOX).with_body(&[1][..])).await else {
+    let Ok(channel) = to_right.open(Open::reliable(BOX).with_body(&[2][..])).await else {
         panic!("the link is up")
     };
     let mut frames = Messages::new(channel);

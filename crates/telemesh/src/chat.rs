@@ -6,6 +6,8 @@ use telemesh_channel::BoxFuture;
 use telemesh_hashname::Hashname;
 use telemesh_mesh::{LinkUri, Mesh};
 
+#[cfg(feature = "box")]
+pub use crate::mailbox::BoxMailbox;
 pub use telemesh_chat::*;
 
 /// Adds `chats` to the mesh.

@@ -39,6 +39,7 @@
 //! - [`Link`]: one other endpoint. [`Opener::open`] opens channels; [`Link::explain`] says which paths were tried.
 //! - [`StreamOpener`], [`StreamAcceptor`]: the stream channel, for most of what programs want to say to each other.
 //! - [`MeshBoxes`], `boxes`: messages for endpoints that are away.
+//! - `MeshChats`, `chat`: group chat without a server; with a `BoxMailbox` what is said to those who are away waits in their boxes.
 //! - `files`: files and folders, resumable and checked.
 //! - `SockOpener`, `SockNetwork`, `sock`: TCP and UDP tunnels to what was granted.
 //! - [`Mesh::discovered`]: who asks for a link, and who announces themselves on the local network; [`Mesh::discover`] to be found.
@@ -64,6 +65,8 @@ mod builder;
 #[cfg(feature = "chat")]
 pub mod chat;
 mod identity;
+#[cfg(all(feature = "box", feature = "chat"))]
+mod mailbox;
 #[cfg(feature = "box")]
 mod mesh_boxes;
 #[cfg(feature = "quic")]

@@ -14,7 +14,7 @@ use crate::BOX;
 use crate::cache::CacheSide;
 use crate::caches::Caches;
 use crate::clock::{Clock, SystemClock};
-use crate::core::{Core, lock};
+use crate::core::{Choice, Core, lock};
 use crate::error::{InboxTaken, StartError};
 use crate::id::{CacheSecret, Keying};
 use crate::inbox::state::InboxState;
@@ -30,6 +30,7 @@ use crate::store::disk::Disk;
 use crate::store::keys::CACHE;
 use crate::store::{MemoryStore, Store};
 use crate::take::Taker;
+use crate::told::Told;
 use crate::wire::label::Label;
 
 /// An endpoint's boxes: what it sends, what it is sent, and, if it caches, what it keeps for others. Clones are the same;
@@ -46,6 +47,7 @@ pub struct Builder {
     store: Arc<dyn Store>,
     cache: Option<(Arc<dyn Store>, CacheSecret, CacheLimits)>,
     caches: Caches,
+    tells: bool,
     limits: Limits,
     clock: Arc<dyn Clock>,
 }
@@ -83,6 +85,7 @@ impl Builder {
             store: Arc::new(MemoryStore::new()),
             cache: None,
             caches: Caches::none(),
+            tells: true,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         }
@@ -106,6 +109,14 @@ impl Builder {
     #[must_use]
     pub fn caches(mut self, caches: Caches) -> Self {
         self.caches = caches;
+        self
+    }
+
+    /// Whether those we have links with are told our [`Caches`] for all, up to four of them, so that they leave there what is for us. By
+    /// that they learn who our caches are; they are asked to use only those that they have links with too. Default: yes.
+    #[must_use]
+    pub fn tell_caches(mut self, tells: bool) -> Self {
+        self.tells = tells;
         self
     }
 
@@ -139,6 +150,7 @@ impl Builder {
         };
         let inbox = InboxState::load(&*self.store, own_limits, self.limits.inbox_per_sender)?;
         let outbox = OutboxState::load(&*self.store)?;
+        let told = Told::load(&*self.store)?;
         let cached = match &self.cache {
             Some((store, secret, limits)) => {
                 let keying = Keying::Secret(secret.clone());
@@ -169,12 +181,13 @@ impl Builder {
             clock: self.clock,
             limits: self.limits,
             own,
+            first_row: outbox.next_free_row(),
             outbox: Mutex::new(outbox),
             inbox: Mutex::new(inbox),
             receipts: Mutex::new(Receipts::default()),
             cache,
             peers: Mutex::new(Peers::default()),
-            caches: RwLock::new(self.caches),
+            choice: Choice { ours: RwLock::new(self.caches), told: Mutex::new(told), tells: self.tells },
             changed: watch::Sender::new(()),
             stop: watch::Sender::new(false),
         });
@@ -239,18 +252,31 @@ impl Boxes {
         lock(&self.running.core.inbox).waiting().into_iter().map(show).collect()
     }
 
-    /// From now on messages whose recipient is away are left with these.
+    /// From now on messages whose recipient is away are left with these, and others are told those for all.
     pub fn set_caches(&self, caches: Caches) {
         let core = &self.running.core;
-        *core.caches.write().unwrap_or_else(PoisonError::into_inner) = caches;
+        *core.choice.ours.write().unwrap_or_else(PoisonError::into_inner) = caches;
         rewind_all(core);
         reach_all(core);
+        let up = {
+            let mut peers = lock(&core.peers);
+            peers.all_untold();
+            peers.all()
+        };
+        // They are told.
+        up.iter().for_each(|peer| core.kick(peer));
     }
 
     /// With whom messages are left.
     #[must_use]
     pub fn caches(&self) -> Caches {
-        self.running.core.caches.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.running.core.choice.ours.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The caches that this endpoint has told us to be its own.
+    #[must_use]
+    pub fn caches_told_by(&self, peer: &Hashname) -> Vec<Hashname> {
+        lock(&self.running.core.choice.told).of(peer)
     }
 
     /// What is kept for others; `None` if this endpoint does not cache.
@@ -258,6 +284,25 @@ impl Boxes {
     pub fn cache_use(&self) -> Option<CacheUse> {
         let shelf = lock(&self.running.core.cache.as_ref()?.shelf);
         Some(CacheUse { messages: shelf.len(), bytes: shelf.total() })
+    }
+
+    /// Waits until what was sent with this label since the start is with its recipient or a cache, for an endpoint that is about
+    /// to end. What has no cache that it could be with is not waited for. Whether it is, within this time.
+    pub async fn handed_over(&self, label: &Label, limit: Duration) -> bool {
+        let core = &self.running.core;
+        let mut changes = core.changed.subscribe();
+        let handed_over = async {
+            loop {
+                changes.borrow_and_update();
+                let kept = lock(&core.outbox).kept_since(core.first_row, label);
+                if kept.iter().all(|recipient| core.caches_for(recipient).is_empty())
+                    || changes.changed().await.is_err()
+                {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(limit, handed_over).await.is_ok()
     }
 
     /// Waits until all receipts are with their senders or a cache, for an endpoint that is about to end. Whether they are, within
@@ -301,8 +346,7 @@ fn came_up(core: &Arc<Core>, peer: Hashname) {
     core.kick(&peer);
     core.watch(&peer);
     // A peer may be a cache for somebody, and what is held back for it is offered then.
-    let caches = core.caches.read().unwrap_or_else(PoisonError::into_inner).contains(&peer);
-    if caches && next_row > 0 {
+    if core.is_cache(&peer) && next_row > 0 {
         let core = Arc::downgrade(core);
         tokio::spawn(async move {
             tokio::time::sleep(HOLD_BACK).await;
@@ -317,9 +361,12 @@ fn came_up(core: &Arc<Core>, peer: Hashname) {
 /// What was for a peer that is down goes to its caches now.
 fn went_down(core: &Arc<Core>, peer: &Hashname) {
     lock(&core.peers).went_down(peer);
-    for cache in core.caches_for(peer) {
-        lock(&core.peers).rewind(&cache);
-        core.kick(&cache);
+    core.kick_caches_of(peer);
+    // What only this cache was to keep goes to others.
+    let is_theirs = lock(&core.choice.told).contains(peer);
+    if is_theirs {
+        rewind_all(core);
+        reach_all(core);
     }
 }
 

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use telemesh_hashname::Hashname;
 
-/// The endpoints that messages are left with when their recipient is away: for each recipient those named for it, else
-/// those named for all. Ours, theirs or anybody's: an endpoint takes messages if its owner granted us `box`.
+/// The endpoints that messages are left with when their recipient is away.
+///
+/// For each recipient those named for it; else those that it has told to keep its messages, as far as we have links with
+/// them and they have not refused; else, and while none of those is up, those named for all, which are ours. An endpoint takes
+/// messages if its owner granted us `box`. Ours are told to those we have links with, see
+/// [`Builder::tell_caches`](crate::Builder::tell_caches).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caches {
     all: Vec<Hashname>,
@@ -25,6 +29,13 @@ impl Caches {
         Self { all: caches.into_iter().collect(), named: HashMap::new() }
     }
 
+    /// The same, but these for every recipient that has none of its own.
+    #[must_use]
+    pub fn with_all(mut self, caches: impl IntoIterator<Item = Hashname>) -> Self {
+        self.all = caches.into_iter().collect();
+        self
+    }
+
     /// The same, but these for this recipient; none of them means that its messages wait here.
     #[must_use]
     pub fn with(mut self, recipient: Hashname, caches: impl IntoIterator<Item = Hashname>) -> Self {
@@ -41,10 +52,16 @@ impl Caches {
         self
     }
 
-    /// Those for a recipient.
+    /// Those named for a recipient; `None` if it is not said.
     #[must_use]
-    pub fn of(&self, recipient: &Hashname) -> &[Hashname] {
-        self.named.get(recipient).unwrap_or(&self.all)
+    pub fn named(&self, recipient: &Hashname) -> Option<&[Hashname]> {
+        self.named.get(recipient).map(Vec::as_slice)
+    }
+
+    /// Those named for all.
+    #[must_use]
+    pub fn all(&self) -> &[Hashname] {
+        &self.all
     }
 
     /// Whether this endpoint is one of them for anybody.

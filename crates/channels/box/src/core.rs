@@ -12,7 +12,7 @@ use crate::caches::Caches;
 use crate::clock::Clock;
 use crate::give;
 use crate::inbox::state::InboxState;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_TOLD};
 use crate::outbox::state::{OutboxState, removals as outbox_removals};
 use crate::peers::{ANSWER, Peers};
 use crate::receipts::Receipts;
@@ -21,6 +21,7 @@ use crate::shelf::removals;
 use crate::store::StoreError;
 use crate::store::disk::Disk;
 use crate::store::keys::INBOX;
+use crate::told::Told;
 
 /// See the module's page. Each lock is held for one look or change, never across an await, and never while another one is
 /// taken.
@@ -37,10 +38,22 @@ pub(crate) struct Core {
     pub(crate) receipts: Mutex<Receipts>,
     pub(crate) cache: Option<CacheSide>,
     pub(crate) peers: Mutex<Peers>,
-    pub(crate) caches: RwLock<Caches>,
+    pub(crate) choice: Choice,
+    /// What was sent since the start has a row from here on.
+    pub(crate) first_row: u64,
     /// Something happened that somebody may wait for.
     pub(crate) changed: watch::Sender<()>,
     pub(crate) stop: watch::Sender<bool>,
+}
+
+/// With whom messages are left.
+pub(crate) struct Choice {
+    /// Those named for a recipient, and ours.
+    pub(crate) ours: RwLock<Caches>,
+    /// Those of others.
+    pub(crate) told: Mutex<Told>,
+    /// Whether others are told ours.
+    pub(crate) tells: bool,
 }
 
 impl Core {
@@ -50,14 +63,64 @@ impl Core {
     }
 
     pub(crate) fn caches_for(&self, recipient: &Hashname) -> Vec<Hashname> {
-        let caches = self.caches.read().unwrap_or_else(PoisonError::into_inner);
-        caches.of(recipient).iter().filter(|cache| **cache != self.me).copied().collect()
+        let (named, ours) = {
+            let caches = self.choice.ours.read().unwrap_or_else(PoisonError::into_inner);
+            (caches.named(recipient).map(<[_]>::to_vec), caches.all().to_vec())
+        };
+        let mut chosen = named.unwrap_or_else(|| {
+            let mut theirs = lock(&self.choice.told).of(recipient);
+            theirs.retain(|cache| *cache != self.me && self.network.link(cache).is_some());
+            let is_up = {
+                let peers = lock(&self.peers);
+                theirs.retain(|cache| !peers.is_unwilling(cache));
+                theirs.iter().any(|cache| peers.answers(cache))
+            };
+            if !is_up {
+                theirs.extend(ours);
+            }
+            theirs
+        });
+        chosen.retain(|cache| *cache != self.me);
+        chosen.dedup();
+        chosen
+    }
+
+    /// Whether this endpoint keeps our messages for anybody.
+    pub(crate) fn is_cache(&self, peer: &Hashname) -> bool {
+        let is_ours = self.choice.ours.read().unwrap_or_else(PoisonError::into_inner).contains(peer);
+        is_ours || lock(&self.choice.told).contains(peer)
+    }
+
+    /// What others are told of our caches; `None` if nothing.
+    pub(crate) fn to_tell(&self) -> Option<Vec<Hashname>> {
+        if !self.choice.tells {
+            return None;
+        }
+        let mut ours = self.choice.ours.read().unwrap_or_else(PoisonError::into_inner).all().to_vec();
+        ours.retain(|cache| *cache != self.me);
+        ours.truncate(MAX_TOLD);
+        (!ours.is_empty() || lock(&self.choice.told).has_told()).then_some(ours)
+    }
+
+    /// Somebody has told their caches.
+    pub(crate) async fn hear_caches(&self, teller: Hashname, caches: Vec<Hashname>) {
+        let changes =
+            lock(&self.choice.told).hear(teller, caches, |other| self.network.link(other).is_none());
+        if !changes.is_empty()
+            && let Err(error) = self.own.commit(changes).await
+        {
+            tracing::warn!(%error, "who keeps whose messages could not be stored; it is told again");
+        }
+        self.tell();
     }
 
     /// Whether what is for `recipient` may be given to `peer` now.
     pub(crate) fn leads(&self, peer: &Hashname, recipient: &Hashname) -> bool {
-        peer == recipient
-            || (!lock(&self.peers).answers(recipient) && self.caches_for(recipient).contains(peer))
+        if peer == recipient {
+            return true;
+        }
+        let answers = lock(&self.peers).answers(recipient);
+        !answers && self.caches_for(recipient).contains(peer)
     }
 
     pub(crate) fn is_up(&self, peer: &Hashname) -> bool {
@@ -92,11 +155,16 @@ impl Core {
                 return;
             }
             lock(&core.peers).set_silent(&recipient, true);
-            for cache in core.caches_for(&recipient) {
-                lock(&core.peers).rewind(&cache);
-                core.kick(&cache);
-            }
+            core.kick_caches_of(&recipient);
         });
+    }
+
+    /// Whoever keeps messages for this recipient is offered everything anew.
+    pub(crate) fn kick_caches_of(self: &Arc<Self>, recipient: &Hashname) {
+        for cache in self.caches_for(recipient) {
+            lock(&self.peers).rewind(&cache);
+            self.kick(&cache);
+        }
     }
 
     /// Messages to `recipient` have their receipt: caches that had as much as they are offered at once get the next ones.

@@ -73,15 +73,19 @@ pub(crate) async fn run(core: Arc<Core>, peer: Hashname, generation: u64) {
 async fn session(core: &Arc<Core>, peer: Hashname, generation: u64) -> Result<(), GiveError> {
     let Some(more) = lock(&core.peers).more(&peer, generation) else { return Ok(()) };
     let mut gone = lock(&core.peers).take_gone(&peer);
-    let Some(first) = next(core, &peer) else {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let mut frames = open(core, peer).await?;
+    let caches = if lock(&core.peers).take_untold(&peer) { core.to_tell() } else { None };
+    let first = next(core, &peer);
+    if first.is_none() && gone.is_empty() && caches.is_none() {
+        return Ok(());
+    }
+    let mut frames = open(core, peer).await?;
+    if let Some(caches) = caches {
+        tell_caches(core, &mut frames, caches).await?;
+    }
+    let Some(first) = first else {
         tell_gone(&mut frames, gone).await?;
         return Ok(frames.finish().await?);
     };
-    let mut frames = open(core, peer).await?;
     let mut offered = HashMap::new();
     let mut waiting = Some(first);
     loop {
@@ -116,6 +120,18 @@ async fn open(core: &Core, peer: Hashname) -> Result<Messages<Channel>, GiveErro
     let mut channel = link.open(Open::reliable(BOX).with_body(&[VERSION][..])).await?;
     channel.set_priority(PRIORITY);
     Ok(Messages::new(channel).with_max_size(MAX_FRAME))
+}
+
+async fn tell_caches(
+    core: &Core,
+    frames: &mut Messages<Channel>,
+    caches: Vec<Hashname>,
+) -> Result<(), GiveError> {
+    let first_time = lock(&core.choice.told).tell();
+    if let Some(row) = first_time {
+        core.own.commit(vec![row]).await?;
+    }
+    Ok(frames.send(Said::Caches { caches }.encode()).await?)
 }
 
 async fn tell_gone(frames: &mut Messages<Channel>, gone: Vec<MessageId>) -> Result<(), GiveError> {
@@ -165,10 +181,16 @@ async fn hear(
     Ok(())
 }
 
-fn refused(core: &Core, peer: Hashname, offer: &OnOffer, reason: Reason) {
+fn refused(core: &Arc<Core>, peer: Hashname, offer: &OnOffer, reason: Reason) {
     tracing::debug!(peer = %peer.short(), id = %offer.id, ?reason, "a message was refused");
     if reason.is_passing() {
         lock(&core.peers).retry(&peer);
+    }
+    let is_news = reason == Reason::NotAllowed && peer != offer.recipient;
+    if is_news && lock(&core.peers).set_unwilling(&peer) {
+        // What its owner's word has led to it goes to others now.
+        core.kick_caches_of(&offer.recipient);
+        core.reach(&offer.recipient);
     }
 }
 

@@ -17,6 +17,7 @@
 //! - **A cache's "stored" is stored and synced**, and no promise for ever: it has limits, see [`CacheLimits`]. When they are
 //!   reached the oldest go first, and the last small message of each sender stays.
 //! - **No answer says whether a recipient exists.** Who may leave messages (the grant [`GRANT`]) depends on the giver alone.
+//! - **Found by itself**: endpoints tell those they have links with which caches are theirs; see [`Caches`] for whose are used.
 //! - **Any length** up to 16 MiB, in parts of 64 KiB; a transfer that was cut goes on where it was.
 //!
 //! # How it works
@@ -34,7 +35,7 @@
 //!
 //! # What is where
 //! `outbox`, `inbox`, `shelf`: the three indexes, without I/O. `give`, `take`, `bring`: sessions. `store`: rows and group
-//! commit. `peers`, `receipts`: who is to be told what. `boxes`: starting, links, time.
+//! commit. `peers`, `receipts`: who is to be told what. `told`: who has told which caches to be theirs. `boxes`: starting, links, time.
 
 pub mod limits;
 
@@ -56,6 +57,7 @@ mod seal;
 mod shelf;
 mod store;
 mod take;
+mod told;
 mod wire;
 
 pub use boxes::{Boxes, Builder, CacheUse};
@@ -79,7 +81,7 @@ pub use wire::label::{Label, ParseLabelError};
 pub const BOX: &str = "box";
 
 /// The body of the open message: the version of everything behind it.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// The README's program is compiled and run with the other documentation tests.
 #[cfg(doctest)]

@@ -104,6 +104,12 @@ pub(crate) const MAX_UNACKNOWLEDGED: usize = 512;
 /// Runs of acknowledged messages in a receipt, and in the record of a stream: one behind each hole.
 pub(crate) const MAX_RUNS: usize = 2 * MAX_UNACKNOWLEDGED;
 
+/// Caches that an endpoint tells its contacts to be its own. Two are enough while one is down; four while it moves.
+pub const MAX_TOLD: usize = 4;
+
+/// Endpoints whose caches are remembered, 160 bytes each. Beyond that one gives way that has no link.
+pub(crate) const MAX_TELLERS: usize = 4_096;
+
 /// Sessions that one link may have open. One is enough; another may begin while the last one ends.
 pub(crate) const MAX_SESSIONS: usize = 4;
 

@@ -27,6 +27,10 @@ struct Peer {
     more: Arc<Notify>,
     /// It has not answered in time. Its link may be up in name only.
     silent: bool,
+    /// It has refused to keep messages for others since its link is up.
+    unwilling: bool,
+    /// It is still to be told which caches are ours.
+    untold: bool,
     /// Somebody looks in a while whether it has answered.
     watched: bool,
     cursor: Cursor,
@@ -61,6 +65,8 @@ impl Peers {
             again: false,
             more: Arc::new(Notify::new()),
             silent: false,
+            unwilling: false,
+            untold: true,
             watched: false,
             cursor: Cursor::default(),
             gone: Vec::new(),
@@ -93,6 +99,26 @@ impl Peers {
         if let Some(peer) = self.up.get_mut(peer) {
             peer.silent = silent;
         }
+    }
+
+    /// Whether it has refused to keep messages for others.
+    pub(crate) fn is_unwilling(&self, peer: &Hashname) -> bool {
+        self.up.get(peer).is_some_and(|peer| peer.unwilling)
+    }
+
+    /// It has refused to keep messages for others. Whether that is news.
+    pub(crate) fn set_unwilling(&mut self, peer: &Hashname) -> bool {
+        self.up.get_mut(peer).is_some_and(|peer| !std::mem::replace(&mut peer.unwilling, true))
+    }
+
+    /// Whether it is still to be told our caches; from now on it counts as told until its link comes up again.
+    pub(crate) fn take_untold(&mut self, peer: &Hashname) -> bool {
+        self.up.get_mut(peer).is_some_and(|peer| std::mem::take(&mut peer.untold))
+    }
+
+    /// Everybody is to be told our caches anew.
+    pub(crate) fn all_untold(&mut self) {
+        self.up.values_mut().for_each(|peer| peer.untold = true);
     }
 
     /// Whether somebody has to look in a while whether this peer has answered.

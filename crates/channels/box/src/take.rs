@@ -133,6 +133,10 @@ impl Session {
                 self.decide(offer).await
             }
             Said::Part { id, offset, bytes } => self.part(id, offset, bytes),
+            Said::Caches { caches } => {
+                self.core.hear_caches(self.peer, caches).await;
+                Ok(())
+            }
             Said::Gone { id } => {
                 if let Some(cache) = &self.core.cache {
                     cache.let_go(&self.peer, id);

@@ -22,7 +22,7 @@ use world::{Node, World, connect, disconnect, quiet, read, run};
 /// A session that a test leads by hand.
 async fn session(from: &Node, to: &Node) -> Messages<Channel> {
     let link = from.endpoint().link(&to.hashname()).unwrap();
-    Messages::new(link.open(Open::reliable("box").with_body(&[1][..])).await.unwrap())
+    Messages::new(link.open(Open::reliable("box").with_body(&[2][..])).await.unwrap())
 }
 
 fn offer(id: MessageId, recipient: Hashname, size: u32) -> Bytes {

@@ -69,7 +69,7 @@ pub use limits::*;
 pub use log::{Log, Message, Order, Participant};
 pub use mailbox::{Mail, Mailbox, MailboxError, MemoryMailbox, MemoryMailboxes};
 pub use name::{Escaped, Name, NameError, escaped};
-pub use room::{Counters, Delivery, Room};
+pub use room::{Counters, Delivery, Letter, Room};
 pub use service::{Chat, ChatInfo, Chats, Config, Events, Invitations, Member, StartError, Subscription};
 #[cfg(feature = "redb")]
 pub use store::FileStore;

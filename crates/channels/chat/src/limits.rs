@@ -74,5 +74,8 @@ pub const GAP_DELAY: Duration = Duration::from_secs(10);
 /// How long a participant may be away before what we write goes into their mailbox.
 pub const MAIL_DELAY: Duration = Duration::from_secs(15);
 
+/// How long a letter that no mailbox has kept waits until it is made again: a full mailbox is emptied by people.
+pub const MAIL_AGAIN: Duration = Duration::from_secs(60);
+
 /// Events that a subscriber may leave unread; then the oldest give way to one that says how many.
 pub const MAX_UNREAD_EVENTS: usize = 1024;

@@ -16,7 +16,7 @@ pub trait Mailbox: Send + Sync + 'static {
     /// Seals a message for an endpoint and hands it over. It resolves when it is kept somewhere, not when it is read.
     ///
     /// # Errors
-    /// [`MailboxError`]: the message is not kept. Chat does not try again: a catch-up over a link brings the same.
+    /// [`MailboxError`]: the message is not kept. Chat tries again in a while, as long as its recipient is away.
     fn send(&self, to: Hashname, message: Bytes) -> BoxFuture<'_, Result<(), MailboxError>>;
 
     /// Waits for the next message that was left for this endpoint; `None` when there will be no more. Dropping the future

@@ -215,6 +215,46 @@ fn an_invitation_reaches_somebody_away_and_the_acceptance_too() {
 }
 
 #[test]
+fn an_endpoint_has_256_chats_and_remembers_64_invitations_and_no_more() {
+    run(async {
+        let mut people = [Person::new(1), Person::new(2)];
+        for person in &mut people {
+            person.come().await;
+        }
+        let mut chats = Vec::new();
+        for number in 0..256 {
+            chats.push(people[0].chats().create(format!("room {number}").parse().unwrap()).await.unwrap());
+        }
+        let more = people[0].chats().create("one more".parse().unwrap()).await;
+        assert_eq!(more.unwrap_err(), ChatError::TooMany);
+        link(&people[0], &people[1]);
+        for (number, chat) in chats.iter().enumerate().take(65) {
+            chat.invite(people[1].hashname).await.unwrap();
+            pass(1).await;
+            let mut waiting = people[1].chats().invitations().await.unwrap();
+            let count = std::iter::from_fn(|| waiting.try_next()).count();
+            assert_eq!(count, (number + 1).min(64));
+        }
+        let mut waiting = people[1].chats().invitations().await.unwrap();
+        assert_eq!(waiting.try_next().unwrap().name.as_str(), "room 1", "the oldest has gone");
+    });
+}
+
+#[test]
+fn a_leader_invites_up_to_128_participants_and_not_one_more() {
+    run(async {
+        let mut leader = Person::new(1);
+        leader.come().await;
+        let chat = leader.chats().create("room".parse().unwrap()).await.unwrap();
+        for number in 2..=128 {
+            chat.invite(telemesh_hashname::Hashname::from_bytes([number; 32])).await.unwrap();
+        }
+        let more = chat.invite(telemesh_hashname::Hashname::from_bytes([129; 32])).await;
+        assert_eq!(more, Err(ChatError::Full), "with the leader that would be 129");
+    });
+}
+
+#[test]
 fn two_devices_of_one_person_are_shown_as_such() {
     run(async {
         let mut people = [Person::new(1), Person::new(2), Person::new(3)];

@@ -170,6 +170,12 @@ impl Message {
         &self.content
     }
 
+    /// What it says, which is not kept here any longer: for who keeps many messages until it acknowledges them.
+    #[must_use]
+    pub fn take_content(&mut self) -> Bytes {
+        std::mem::take(&mut self.content)
+    }
+
     /// The application is done with it. When this resolves, that is stored: the message never comes again, its sender gets a
     /// receipt and caches let it go. Without it the message comes again after a restart.
     ///

@@ -1,6 +1,6 @@
 //! What was sent and has no receipt yet: an index over rows in the store, without I/O and without a clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use telemesh_hashname::Hashname;
@@ -193,6 +193,13 @@ impl OutboxState {
         let is_news = outgoing.stage < stage;
         outgoing.stage = outgoing.stage.max(stage);
         is_news
+    }
+
+    /// The recipients of what was sent with this label from this row on and is nowhere but here.
+    pub(crate) fn kept_since(&self, row: u64, label: &Label) -> BTreeSet<Hashname> {
+        let kept = self.rows.range(row..).map(|(_, outgoing)| outgoing);
+        let kept = kept.filter(|outgoing| outgoing.stage == Stage::Kept && outgoing.label == *label);
+        kept.map(|outgoing| outgoing.recipient).collect()
     }
 
     /// Whether everything for this recipient has arrived there.

@@ -39,6 +39,12 @@ pub(crate) const SENDING: u8 = b't';
 /// Streams that it has heard of.
 pub(crate) const HEARD: u8 = b'h';
 
+/// Which caches an endpoint has told us to be its own.
+pub(crate) const TOLD: u8 = b'k';
+
+/// That we have told others ours.
+pub(crate) const HAS_TOLD: u8 = b'K';
+
 /// Of an entry, or of a header.
 pub(crate) fn numbered(kind: u8, number: u64) -> Vec<u8> {
     let mut key = vec![kind];

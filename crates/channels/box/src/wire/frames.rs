@@ -10,6 +10,7 @@
 //! | 5, stored | taker | id (16): stored and synced |
 //! | 6, done | taker | id (16): its recipient does not need it (any more) |
 //! | 7, refused | taker | id (16), reason (1) |
+//! | 8, caches | giver | number (1), up to 4, and so many hashnames (32 each): who keeps messages for the giver |
 //!
 //! Every offer gets one want or none, and then one of the other three answers. Parts come in order; all but the last have
 //! 64 KiB.
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use telemesh_hashname::Hashname;
 
 use crate::id::MessageId;
-use crate::limits::PART;
+use crate::limits::{MAX_TOLD, PART};
 use crate::wire::bytes::{Reader, Truncated, put_u32};
 
 /// Largest frame in bytes.
@@ -30,6 +31,7 @@ pub(crate) enum Said {
     Offer { id: MessageId, recipient: Hashname, size: u32 },
     Part { id: MessageId, offset: u32, bytes: Bytes },
     Gone { id: MessageId },
+    Caches { caches: Vec<Hashname> },
 }
 
 /// What the taker answers.
@@ -99,13 +101,27 @@ impl Said {
                 out.extend_from_slice(bytes);
             }
             Self::Gone { id } => out = start(GONE, id, 0),
+            Self::Caches { caches } => {
+                let caches = caches.get(..MAX_TOLD).unwrap_or(caches);
+                out = vec![CACHES, u8::try_from(caches.len()).unwrap_or(0)];
+                caches.iter().for_each(|cache| out.extend_from_slice(cache.as_bytes()));
+            }
         }
         out.into()
     }
 
     pub(crate) fn decode(frame: &Bytes) -> Result<Self, Truncated> {
         let mut reader = Reader::new(frame);
-        let (kind, id) = (reader.u8()?, reader.id()?);
+        let kind = reader.u8()?;
+        if kind == CACHES {
+            let count = usize::from(reader.u8()?);
+            if count > MAX_TOLD {
+                return Err(Truncated);
+            }
+            let caches = (0..count).map(|_| reader.hashname()).collect::<Result<_, _>>()?;
+            return reader.end().map(|()| Self::Caches { caches });
+        }
+        let id = reader.id()?;
         match kind {
             OFFER => {
                 let offer = Self::Offer { id, recipient: reader.hashname()?, size: reader.u32()? };
@@ -173,6 +189,7 @@ const WANT: u8 = 4;
 const STORED: u8 = 5;
 const DONE: u8 = 6;
 const REFUSED: u8 = 7;
+const CACHES: u8 = 8;
 
 #[cfg(test)]
 mod tests;

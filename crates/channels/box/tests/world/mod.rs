@@ -61,6 +61,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Option<(Arc<dyn Store>, CacheLimits)>,
     pub(crate) caches: Caches,
+    pub(crate) tells_caches: bool,
     pub(crate) limits: Limits,
     pub(crate) contacts: Vec<Hashname>,
     pub(crate) granted: Vec<Hashname>,
@@ -85,6 +86,7 @@ impl World {
             store: Arc::new(MemoryStore::new()),
             cache: None,
             caches: Caches::none(),
+            tells_caches: true,
             limits: Limits::default(),
             contacts: Vec::new(),
             granted: Vec::new(),
@@ -135,6 +137,7 @@ impl World {
             .store(node.store.clone())
             .clock(self.clock.clone())
             .limits(node.limits)
+            .tell_caches(node.tells_caches)
             .caches(node.caches.clone());
         if let Some((store, limits)) = &node.cache {
             builder = builder.cache(store.clone(), CacheSecret::from_bytes([7; 32]), *limits);

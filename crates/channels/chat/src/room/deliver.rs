@@ -5,8 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use telemesh_hashname::Hashname;
 
-use super::Room;
 use super::peer::{HasLog, Peer};
+use super::{Letter, Room};
 use crate::frame::{Frame, Head, Hello};
 use crate::id::EntryId;
 use crate::limits::{BATCH, MAX_ACKS_PER_FRAME, MAX_PARTICIPANTS, MAX_WANTS};
@@ -180,8 +180,9 @@ impl Room {
         between.all(|peer| self.me <= *peer)
     }
 
-    /// Puts what we have written, and a participant who is away has not got, into their mailbox.
-    pub(super) fn fill_mailboxes(&mut self) {
+    /// Puts what we have written, and a participant who is away has not got, into their mailbox; with `at_once` also what those who
+    /// are here have not acknowledged, since a link may be up in name only.
+    pub(crate) fn fill_mailboxes(&mut self, at_once: bool) {
         let Some(me) = self.log.participant(&self.me()) else { return };
         let own: Vec<Bytes> = me
             .chain
@@ -193,7 +194,8 @@ impl Room {
             .log
             .participants()
             .iter()
-            .filter(|participant| participant.hashname() != self.me && !self.is_here(&participant.hashname()))
+            .filter(|participant| participant.hashname() != self.me)
+            .filter(|participant| at_once || !self.is_here(&participant.hashname()))
             .map(|participant| {
                 let ack = self.acks.get(&participant.key(), &about);
                 (participant.hashname(), ack.map_or(0, |ack| ack.received))
@@ -202,21 +204,24 @@ impl Room {
         for (hashname, received) in away {
             let peer = self.peers.entry(hashname).or_default();
             let from = usize::try_from(peer.mailed.max(received)).unwrap_or(usize::MAX);
-            peer.mailed = u64::try_from(own.len()).unwrap_or(u64::MAX);
+            if peer.mailing || from >= own.len() {
+                continue;
+            }
+            peer.mailing = true;
             let mut batch: Vec<Bytes> = Vec::new();
-            let mut size = 0;
+            let (mut size, mut count) = (0, u64::try_from(from).unwrap_or(u64::MAX));
             for entry in own.iter().skip(from) {
                 if size > BATCH {
-                    let full = Frame::Entries(std::mem::take(&mut batch));
-                    self.mail.ready.push_back((hashname, full.encode()));
+                    let frame = Frame::Entries(std::mem::take(&mut batch)).encode();
+                    self.mail.ready.push_back(Letter { to: hashname, frame, entries: Some(count) });
                     size = 0;
                 }
                 size += entry.len();
+                count = count.saturating_add(1);
                 batch.push(entry.clone());
             }
-            if !batch.is_empty() {
-                self.mail.ready.push_back((hashname, Frame::Entries(batch).encode()));
-            }
+            let frame = Frame::Entries(batch).encode();
+            self.mail.ready.push_back(Letter { to: hashname, frame, entries: Some(count) });
         }
     }
 

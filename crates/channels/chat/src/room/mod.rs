@@ -32,7 +32,7 @@ use crate::event::Event;
 use crate::frame::{Accept, Frame};
 use crate::id::{ChatId, ParticipantKey};
 use crate::key::ChatKey;
-use crate::limits::{GAP_DELAY, MAIL_DELAY, RELAY_DELAY};
+use crate::limits::{GAP_DELAY, MAIL_AGAIN, MAIL_DELAY, RELAY_DELAY};
 use crate::log::Log;
 use crate::store::Write;
 use acks::Acks;
@@ -68,7 +68,18 @@ pub struct Room {
 #[derive(Debug, Default)]
 struct Mail {
     due: Option<Instant>,
-    ready: VecDeque<(Hashname, Bytes)>,
+    ready: VecDeque<Letter>,
+}
+
+/// A frame for somebody who is away.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Whose mailbox it is for.
+    pub to: Hashname,
+    /// What to put there.
+    pub frame: Bytes,
+    /// How many of our entries are there when it is, if it brings any.
+    pub entries: Option<u64>,
 }
 
 /// What waits to be taken.
@@ -185,8 +196,9 @@ impl Room {
         self.out.events.pop_front()
     }
 
-    /// A frame for somebody who is away.
-    pub fn poll_mail(&mut self) -> Option<(Hashname, Bytes)> {
+    /// A frame for somebody who is away. Of one that brings entries the room wants to hear with [`mailed`](Self::mailed) what
+    /// became of it, and makes no other one for the same endpoint before.
+    pub fn poll_mail(&mut self) -> Option<Letter> {
         self.mail.ready.pop_front()
     }
 
@@ -220,7 +232,7 @@ impl Room {
         }
         if self.mail.due.is_some_and(|due| due <= now) {
             self.mail.due = None;
-            self.fill_mailboxes();
+            self.fill_mailboxes(false);
         }
     }
 
@@ -255,8 +267,26 @@ impl Room {
     }
 
     /// Looks for those who are away, a while from now.
-    fn mail_later(&mut self, now: Instant) {
+    pub(crate) fn mail_later(&mut self, now: Instant) {
         self.mail.due.get_or_insert(now + MAIL_DELAY);
+    }
+
+    /// What became of the letters for an endpoint: with all that were kept, so many of our entries are in its mailbox. If one
+    /// was not, it and those behind it are made again in a while.
+    pub fn mailed(&mut self, to: Hashname, entries: u64, all_kept: bool, now: Instant) {
+        let own = self.log.participant(&self.me()).map_or(0, crate::log::Participant::count);
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        peer.mailing = false;
+        let more = entries > peer.mailed;
+        peer.mailed = peer.mailed.max(entries);
+        let missing = peer.mailed < own && !peer.up;
+        if more {
+            self.save();
+        }
+        if missing {
+            let due = now + if all_kept { MAIL_DELAY } else { MAIL_AGAIN };
+            self.mail.due.get_or_insert(due);
+        }
     }
 
     /// To the mailbox of the leader, who may be away: that we accept.
@@ -264,7 +294,8 @@ impl Room {
         if let Some(leader) = self.leader()
             && let Some(accept) = self.accept_for(&leader)
         {
-            self.mail.ready.push_back((leader, Frame::Accept(accept).encode()));
+            let frame = Frame::Accept(accept).encode();
+            self.mail.ready.push_back(Letter { to: leader, frame, entries: None });
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) relayed: BTreeSet<usize>,
     /// So many of our entries are in its mailbox.
     pub(crate) mailed: u64,
+    /// The next ones are on their way there.
+    pub(crate) mailing: bool,
 }
 
 /// What an endpoint has of each log, by the index of its participant.
@@ -66,8 +68,8 @@ pub(crate) struct Due {
 impl Peer {
     /// The channel is a new one, or gone: what was on its way may be lost.
     pub(crate) fn restart(&mut self, up: Option<Instant>, accept: Option<Accept>) {
-        let mailed = self.mailed;
-        *self = Self { up: up.is_some(), mailed, ..Self::default() };
+        let (mailed, mailing) = (self.mailed, self.mailing);
+        *self = Self { up: up.is_some(), mailed, mailing, ..Self::default() };
         self.introduce = up.map(|now| now + RELAY_DELAY);
         self.due = Due { accept, hello: up.map(|_| true), ..Due::default() };
     }

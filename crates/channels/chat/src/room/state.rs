@@ -1,6 +1,6 @@
 //! Making a room: a new chat, an invitation that was accepted, or what a store has kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use telemesh_hashname::Hashname;
@@ -24,6 +24,8 @@ pub(crate) struct State {
     /// The secret of our key for it.
     pub(crate) seed: Zeroizing<[u8; 32]>,
     pub(crate) invited: BTreeSet<Hashname>,
+    /// How many of our entries are in whose mailbox; `None` if that was not kept yet.
+    pub(crate) mailed: Option<BTreeMap<Hashname, u64>>,
 }
 
 impl State {
@@ -33,21 +35,34 @@ impl State {
         for hashname in &self.invited {
             out.raw(hashname.as_bytes());
         }
+        let mailed = self.mailed.as_ref();
+        out.count(mailed.map_or(0, BTreeMap::len));
+        for (hashname, entries) in mailed.into_iter().flatten() {
+            out.raw(hashname.as_bytes()).u64(*entries);
+        }
         Zeroizing::new(out.finish())
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8()? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
+        let version = reader.u8()?;
+        if !matches!(version, WITHOUT_MAIL | VERSION) {
+            return Err(DecodeError::Version(version));
         }
         let seed = Zeroizing::new(reader.array()?);
         let invited = (0..reader.count("invited", MAX_PARTICIPANTS)?)
             .map(|_| reader.array().map(Hashname::from_bytes))
             .collect::<Result<_, _>>()?;
+        let mailed = match version {
+            WITHOUT_MAIL => None,
+            _ => Some(
+                (0..reader.count("mailed", MAX_PARTICIPANTS)?)
+                    .map(|_| Ok((reader.array().map(Hashname::from_bytes)?, reader.u64()?)))
+                    .collect::<Result<_, DecodeError>>()?,
+            ),
+        };
         reader.end()?;
-        Ok(Self { seed, invited })
+        Ok(Self { seed, invited, mailed })
     }
 }
 
@@ -107,10 +122,12 @@ impl Room {
         }
         room.invited = state.invited;
         room.mature = room.log.len();
-        // What was written before is in mailboxes already, or comes with a link.
         let own = room.log.participant(&room.me()).map_or(0, crate::log::Participant::count);
         for hashname in room.wanted() {
-            room.peers.entry(hashname).or_default().mailed = own;
+            // Before that was kept, nothing else is known: it is in mailboxes already, or comes with a link.
+            let mailed =
+                state.mailed.as_ref().map_or(own, |mailed| mailed.get(&hashname).copied().unwrap_or(0));
+            room.peers.entry(hashname).or_default().mailed = mailed.min(own);
         }
         room.mail_accept();
         Ok(room)
@@ -123,7 +140,11 @@ impl Room {
     }
 
     pub(super) fn save(&mut self) {
-        let state = State { seed: self.key.seed().clone(), invited: self.invited.clone() };
+        let participants = self.log.participants().iter().map(crate::log::Participant::hashname);
+        let mailed = participants.filter_map(|peer| Some((peer, self.peers.get(&peer)?.mailed)));
+        let mailed = mailed.filter(|(_, entries)| *entries > 0).take(MAX_PARTICIPANTS).collect();
+        let state =
+            State { seed: self.key.seed().clone(), invited: self.invited.clone(), mailed: Some(mailed) };
         self.out.writes.push(Write::State(state.encode()));
     }
 }
@@ -139,4 +160,7 @@ pub(crate) fn invitation(chat: ChatId, first: Bytes) -> Result<Entry, Refused> {
     }
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The version before, which did not say what is in mailboxes.
+const WITHOUT_MAIL: u8 = 1;

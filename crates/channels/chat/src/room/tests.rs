@@ -482,7 +482,7 @@ fn what_was_written_goes_into_the_mailbox_of_whoever_is_away_and_is_enough_there
     world.pass(MAIL_DELAY + Duration::from_secs(1));
     let mut mail = Vec::new();
     for (from, room) in world.rooms.iter_mut().enumerate() {
-        while let Some((to, frame)) = room.poll_mail() {
+        while let Some(Letter { to, frame, .. }) = room.poll_mail() {
             // Those that accept an invitation write to the leader too, who knows them by now.
             if to == hashname(2) {
                 mail.push((from, frame));
@@ -499,6 +499,43 @@ fn what_was_written_goes_into_the_mailbox_of_whoever_is_away_and_is_enough_there
     // It is put there once.
     world.pass(MAIL_DELAY * 3);
     assert!(world.rooms.iter_mut().all(|room| room.poll_mail().is_none()));
+}
+
+#[test]
+fn a_letter_that_no_mailbox_has_kept_is_made_again_and_one_that_was_kept_is_not_even_after_a_restart() {
+    let mut world = World::new(2);
+    world.link_all();
+    world.run();
+    world.link(0, 1, false);
+    let letters = |room: &mut Room| {
+        let mail = std::iter::from_fn(|| room.poll_mail());
+        mail.filter(|letter| letter.to == hashname(1) && letter.entries.is_some()).collect::<Vec<_>>()
+    };
+    world.say(0, "one");
+    world.pass(MAIL_DELAY + Duration::from_secs(1));
+    let first = letters(&mut world.rooms[0]);
+    assert_eq!(first.len(), 1);
+    world.say(0, "two");
+    world.pass(MAIL_DELAY + Duration::from_secs(1));
+    assert!(letters(&mut world.rooms[0]).is_empty(), "not before it is known what became of the first");
+    let now = world.now;
+    world.rooms[0].mailed(hashname(1), 0, false, now);
+    world.pass(MAIL_AGAIN + Duration::from_secs(1));
+    let again = letters(&mut world.rooms[0]);
+    assert_eq!(again.len(), 1);
+    assert!(again[0].frame.len() > first[0].frame.len(), "with what was said meanwhile");
+    let (now, entries) = (world.now, again[0].entries.unwrap());
+    world.rooms[0].poll_write();
+    world.rooms[0].mailed(hashname(1), entries, true, now);
+    let writes = world.rooms[0].poll_write();
+    let state = writes.into_iter().find_map(|write| match write {
+        Write::State(state) => Some(state),
+        _ => None,
+    });
+    let kept = super::state::State::decode(&state.expect("that it was kept is stored")).unwrap();
+    assert_eq!(kept.mailed.unwrap().get(&hashname(1)), Some(&entries));
+    world.pass(MAIL_AGAIN * 3);
+    assert!(letters(&mut world.rooms[0]).is_empty());
 }
 
 #[test]

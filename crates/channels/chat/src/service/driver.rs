@@ -49,6 +49,7 @@ pub(super) enum Command {
     Accept { chat: ChatId, reply: oneshot::Sender<Result<(), ChatError>> },
     Decline { chat: ChatId, reply: oneshot::Sender<()> },
     Forget { chat: ChatId, reply: oneshot::Sender<Result<(), ChatError>> },
+    Mail { reply: oneshot::Sender<()> },
     Room { chat: ChatId, command: RoomCommand },
 }
 
@@ -89,6 +90,9 @@ pub(super) struct Driver {
     tasks: JoinSet<()>,
     /// The number of the last channel.
     lines: u64,
+    /// Tasks that put letters into mailboxes, and who waits for them.
+    mailing: usize,
+    mailed: Vec<oneshot::Sender<()>>,
 }
 
 /// Where things come from.
@@ -182,6 +186,8 @@ impl Driver {
             moved,
             tasks,
             lines: 0,
+            mailing: 0,
+            mailed: Vec::new(),
         };
         let me = driver.network.hashname();
         for (chat, stored) in stored {
@@ -209,6 +215,12 @@ impl Driver {
                 }
             }
             self.settle().await;
+            if self.mailing == 0 {
+                // Whoever has asked may have gone.
+                for waiting in self.mailed.drain(..) {
+                    let _ = waiting.send(());
+                }
+            }
         }
     }
 
@@ -264,8 +276,10 @@ impl Driver {
     }
 
     /// Takes a room in.
-    fn host(&mut self, room: Room) {
+    fn host(&mut self, mut room: Room) {
         let chat = room.id();
+        // What was written before a restart may be in no mailbox yet.
+        room.mail_later(Instant::now().into_std());
         let hosted = Hosted {
             room,
             events: Bus::new(|missed| Some(Event::Lagged { missed })),
@@ -339,6 +353,12 @@ impl Driver {
                     && hosted.incoming.get(&line.peer).is_some_and(|(number, _)| *number == line.number)
                 {
                     hosted.room.handle_frame(line.peer, &frame, now);
+                }
+            }
+            Moved::Mailed { chat, to, entries, all_kept } => {
+                self.mailing = self.mailing.saturating_sub(1);
+                if let (Some((hosted, now)), Some(entries)) = (self.room(&chat), entries) {
+                    hosted.room.mailed(to, entries, all_kept, now);
                 }
             }
             Moved::Oversized(line) => {

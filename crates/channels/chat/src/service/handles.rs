@@ -196,6 +196,15 @@ impl Chats {
         self.ask(|reply| Command::Forget { chat, reply }).await?
     }
 
+    /// Puts what others have not acknowledged into their mailboxes now instead of in a while, and waits until the mailboxes have it
+    /// or have not kept it: for an endpoint that is about to end.
+    ///
+    /// # Errors
+    /// [`ChatError::Ended`].
+    pub async fn mail(&self) -> Result<(), ChatError> {
+        self.ask(|reply| Command::Mail { reply }).await
+    }
+
     fn handle(&self, id: ChatId) -> Chat {
         Chat { id, chats: self.clone() }
     }

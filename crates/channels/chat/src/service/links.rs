@@ -34,6 +34,14 @@ pub(super) enum Moved {
     Frame(Line, Bytes),
     /// A frame was announced that is larger than any may be.
     Oversized(Line),
+    /// What became of the letters for somebody who is away.
+    Mailed {
+        chat: ChatId,
+        to: Hashname,
+        /// So many of our entries are in their mailbox, if there were any among them.
+        entries: Option<u64>,
+        all_kept: bool,
+    },
 }
 
 /// Opens our channel to a peer and sends frames over it, until it ends.

@@ -18,6 +18,8 @@ fn said() -> impl Strategy<Value = Said> {
         (id(), any::<u32>(), prop::collection::vec(any::<u8>(), 1..200))
             .prop_map(|(id, offset, bytes)| Said::Part { id, offset, bytes: bytes.into() }),
         id().prop_map(|id| Said::Gone { id }),
+        prop::collection::vec(any::<[u8; 32]>().prop_map(Hashname::from_bytes), 0..=MAX_TOLD)
+            .prop_map(|caches| Said::Caches { caches }),
     ]
 }
 
@@ -106,4 +108,11 @@ fn a_message_that_settles_itself_or_has_the_last_number_is_refused() {
     assert_eq!(Letter::decode(&header(4, 5).encode()), Err(Truncated));
     assert_eq!(Letter::decode(&header(u64::MAX, 0).encode()), Err(Truncated));
     assert_eq!(Letter::decode(&[]), Err(Truncated));
+}
+
+#[test]
+fn four_caches_are_heard_and_five_are_refused() {
+    let with = |count: u8| Bytes::from([vec![CACHES, count], vec![7; 32 * usize::from(count)]].concat());
+    assert!(matches!(Said::decode(&with(4)), Ok(Said::Caches { caches }) if caches.len() == 4));
+    assert_eq!(Said::decode(&with(5)), Err(Truncated));
 }

@@ -51,6 +51,11 @@ impl Driver {
                     let _ = reply.send(result.map_err(|error| ChatError::Store(error.to_string())));
                 });
             }
+            Command::Mail { reply } => {
+                self.rooms.values_mut().for_each(|hosted| hosted.room.fill_mailboxes(true));
+                self.touched.extend(self.rooms.keys().copied());
+                self.mailed.push(reply);
+            }
             Command::Room { chat, command } => {
                 if let Some((hosted, now)) = self.room(&chat) {
                     hosted.command(command, now);

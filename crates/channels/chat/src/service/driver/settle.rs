@@ -1,14 +1,21 @@
 //! After something has happened: storing, telling, sending, opening channels.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use telemesh_channel::Open;
+use telemesh_hashname::Hashname;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Driver, Hosted, Line, MAIL_FRAME, MAIL_INVITATION, Out, RETRY, inbound, links};
+use super::{Driver, Hosted, Line, MAIL_FRAME, MAIL_INVITATION, Moved, Out, RETRY, inbound, links};
 use crate::CHAT;
 use crate::content::Profile;
 use crate::error::ChatError;
 use crate::event::Event;
 use crate::id::ChatId;
+use crate::mailbox::Mailbox;
+use crate::room::Letter;
 
 impl Driver {
     /// Settles the rooms that were touched.
@@ -76,11 +83,16 @@ impl Driver {
                 && let (Some(mailbox), Some(first)) = (self.config.mailbox.clone(), hosted.room.first_entry())
             {
                 let message = [chat.as_bytes().as_slice(), &[MAIL_INVITATION], &first].concat().into();
-                let to = *peer;
+                let (to, driver) = (*peer, self.moved.clone());
+                self.mailing += 1;
                 self.tasks.spawn(async move {
-                    if let Err(error) = mailbox.send(to, message).await {
+                    let sent = mailbox.send(to, message).await;
+                    if let Err(error) = &sent {
                         tracing::debug!(%error, "an invitation is in no mailbox");
                     }
+                    // The driver may have ended.
+                    let _ =
+                        driver.send(Moved::Mailed { chat, to, entries: None, all_kept: sent.is_ok() }).await;
                 });
             }
             let out = hosted.out.entry(*peer).or_insert(Out::Closed {
@@ -109,16 +121,39 @@ impl Driver {
 
     fn send_mail(&mut self, chat: ChatId) {
         let Some(hosted) = self.rooms.get_mut(&chat) else { return };
-        while let Some((to, frame)) = hosted.room.poll_mail() {
-            let Some(mailbox) = self.config.mailbox.clone() else { continue };
-            let message = [chat.as_bytes().as_slice(), &[MAIL_FRAME], &frame].concat().into();
-            self.tasks.spawn(async move {
-                if let Err(error) = mailbox.send(to, message).await {
-                    tracing::debug!(%error, "a message is in no mailbox");
-                }
-            });
+        let mut letters: BTreeMap<Hashname, Vec<Letter>> = BTreeMap::new();
+        while let Some(letter) = hosted.room.poll_mail() {
+            letters.entry(letter.to).or_default().push(letter);
+        }
+        let Some(mailbox) = &self.config.mailbox else { return };
+        for (to, letters) in letters {
+            self.mailing += 1;
+            self.tasks.spawn(put(mailbox.clone(), chat, to, letters, self.moved.clone()));
         }
     }
+}
+
+/// Puts letters into a mailbox one after the other, up to the first one that it does not keep.
+async fn put(
+    mailbox: Arc<dyn Mailbox>,
+    chat: ChatId,
+    to: Hashname,
+    letters: Vec<Letter>,
+    driver: mpsc::Sender<Moved>,
+) {
+    let is_about_entries = letters.iter().any(|letter| letter.entries.is_some());
+    let (mut entries, mut all_kept) = (is_about_entries.then_some(0), true);
+    for letter in letters {
+        let message = [chat.as_bytes().as_slice(), &[MAIL_FRAME], &letter.frame].concat().into();
+        if let Err(error) = mailbox.send(to, message).await {
+            tracing::debug!(%error, "a message is in no mailbox");
+            all_kept = false;
+            break;
+        }
+        entries = letter.entries.or(entries);
+    }
+    // The driver may have ended.
+    let _ = driver.send(Moved::Mailed { chat, to, entries, all_kept }).await;
 }
 
 impl Hosted {
