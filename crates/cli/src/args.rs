@@ -13,6 +13,7 @@ use crate::endpoint::boxes::CacheAt;
 use crate::failure::Failure;
 use crate::listen::ListenAddress;
 use crate::output::Output;
+use crate::quotas::Quotas;
 use crate::request::{Existing, GATEWAY_ADDRESS, MAX_MIB, MAX_TIMEOUT, Measure};
 
 /// Encrypted links between endpoints that trust each other, over whatever network path works.
@@ -221,6 +222,8 @@ pub(crate) struct Up {
     /// Keep messages for others, from contacts with the grant `box`: memory, or the path of a file
     #[arg(long = "box", value_name = "memory|PATH", value_parser = CacheAt::parse)]
     pub(crate) cache: Option<CacheAt>,
+    #[command(flatten)]
+    pub(crate) quotas: Quotas,
     /// The configuration file [default: telemesh.toml in the home folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -333,6 +336,12 @@ pub(crate) struct Send {
     /// What to send
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Do not leave them in the box of a contact that is away
+    #[arg(long)]
+    pub(crate) direct: bool,
+    /// How long to wait for a contact before they are left in its box, up to 40 MiB, in seconds
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Subcommand)]

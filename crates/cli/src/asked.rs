@@ -75,7 +75,7 @@ pub(crate) fn discover(options: &Discover) -> Request {
 /// A path that cannot be told to an endpoint.
 pub(crate) fn send(options: &Send) -> Result<Request, Failure> {
     let files = options.files.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?;
-    Ok(Request::Send { to: target::read(&options.to)?, files })
+    Ok(Request::Send { to: target::read(&options.to)?, files, direct: options.direct, wait: options.wait })
 }
 
 /// The request of a command of `box`.

@@ -14,6 +14,7 @@ use crate::commands;
 use crate::console::Console;
 #[cfg(unix)]
 use crate::control::client::Client;
+use crate::endpoint::boxes::Cache;
 use crate::endpoint::{self, Endpoint, Start};
 use crate::failure::Failure;
 use crate::home::{self, Claim};
@@ -224,7 +225,7 @@ impl Context {
             // Nothing else has the time to wait for an announcement.
             mdns: Some(matches!(request, Request::Discover { .. })),
             running: None,
-            cache: None,
+            boxes: Cache::default(),
             chats,
         })
         .await?;

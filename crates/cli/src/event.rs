@@ -131,6 +131,17 @@ pub(crate) enum Happened {
     Socks { listen: String },
     /// A connection or a tunnel for datagrams did not come about.
     NotForwarded { target: String, reason: String },
+    /// Files wait for a contact that is away.
+    LeftFiles {
+        hashname: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        transfer: String,
+        files: u64,
+        bytes: u64,
+        /// As in `boxed`, of the part that has come least far.
+        stage: String,
+    },
     /// A message that was sent: where it is as far as is known. `kept` here, `cached`, `arrived`, or `read`.
     Boxed {
         id: String,

@@ -31,6 +31,7 @@ mod log;
 #[cfg(unix)]
 mod notify;
 mod output;
+mod quotas;
 mod render;
 mod request;
 mod running;

@@ -193,7 +193,10 @@ impl Renderer {
             Happened::Forwarding { .. } | Happened::Socks { .. } | Happened::NotForwarded { .. } => {
                 return self.tunnel(happened);
             }
-            Happened::Boxed { .. } | Happened::Unread { .. } | Happened::Message { .. } => {
+            Happened::Boxed { .. }
+            | Happened::LeftFiles { .. }
+            | Happened::Unread { .. }
+            | Happened::Message { .. } => {
                 return self.boxed(happened);
             }
             Happened::Gateway { address, contacts, .. } => return self.gateway(address, contacts),
@@ -225,13 +228,15 @@ impl Renderer {
             Happened::Boxed { id, hashname, name, stage, bytes, .. } => {
                 let who = who(hashname, name.as_deref());
                 let size = bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
-                let place = match stage.as_str() {
-                    "kept" => "waits here for them or a cache",
-                    "cached" => "is with a cache",
-                    "arrived" => "is with their endpoint",
-                    _ => "was read",
-                };
-                output.line(format_args!("to {who}{size}: {place} ({id})"))?;
+                output.line(format_args!("to {who}{size}: {} ({id})", place(stage)))?;
+            }
+            Happened::LeftFiles { hashname, name, transfer, files, bytes, stage } => {
+                let who = who(hashname, name.as_deref());
+                output.line(format_args!(
+                    "{transfer}: {files} files, {}, for {who}, who is away: it {}, and they get it with `telemesh receive`",
+                    HumanBytes(*bytes),
+                    place(stage)
+                ))?;
             }
             Happened::Unread { id, hashname, name, bytes, .. } => {
                 let who = who(hashname, name.as_deref());
@@ -500,6 +505,16 @@ fn warn_of(output: &Output, listen: &str) {
         output.note(format_args!(
             "Everybody who can reach {listen} can use it, without being asked who they are."
         ));
+    }
+}
+
+/// Where something is that waits for somebody.
+fn place(stage: &str) -> &'static str {
+    match stage {
+        "kept" => "waits here for them or a cache",
+        "cached" => "is with a cache",
+        "arrived" => "is with their endpoint",
+        _ => "was read",
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) const LINK_LIMIT: Duration = Duration::from_secs(30);
 /// How long commands of `box` wait for somebody unless they are told otherwise.
 pub(crate) const BOX_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a contact is waited for before files are left in its box.
+const ABSENT_WAIT: Duration = Duration::from_secs(10);
+
 /// How long an invite is good for unless it is told otherwise.
 pub(crate) const INVITE_TIME: Duration = Duration::from_secs(600);
 
@@ -125,7 +128,16 @@ pub(crate) enum Request {
     /// What became of a pipe whose connection has carried bytes.
     Result { pipe: u64 },
     /// Sends files and folders. Paths are absolute: the endpoint reads them itself.
-    Send { to: Secret, files: Vec<PathBuf> },
+    Send {
+        to: Secret,
+        files: Vec<PathBuf>,
+        /// Do not leave them in the box of a contact that is away.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        direct: bool,
+        /// How long to wait for a contact before that.
+        #[serde(default = "absent_wait", rename = "wait_s", with = "seconds")]
+        wait: Duration,
+    },
     /// Sends a message to a contact that may be away. Either `text` or `file`, an absolute path.
     BoxSend {
         to: Secret,
@@ -436,6 +448,10 @@ pub(crate) const MAX_MIB: u64 = 1 << 20;
 
 fn usage(reason: &str) -> Failure {
     Failure::Usage(format!("not a request: {reason}"))
+}
+
+fn absent_wait() -> Duration {
+    ABSENT_WAIT
 }
 
 fn box_wait() -> Duration {

@@ -9,7 +9,6 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use telemesh::boxes::Caches;
 use telemesh::{Contact, Hashname};
 
 use crate::config::Config;
@@ -19,6 +18,7 @@ use crate::endpoint::boxes::CacheAt;
 use crate::event::Happened;
 use crate::failure::Failure;
 use crate::listen::ListenAddress;
+use crate::quotas::Quotas;
 use crate::running::Running;
 use crate::target;
 
@@ -79,6 +79,16 @@ impl Settings {
         self.current.cache.as_ref()
     }
 
+    /// How much of them.
+    pub(crate) fn quotas(&self) -> Quotas {
+        self.current.quotas
+    }
+
+    /// Whether others are told who keeps messages for us.
+    pub(crate) fn box_tell(&self) -> bool {
+        self.current.box_tell.unwrap_or(true)
+    }
+
     /// What is served over HTTP.
     pub(crate) fn serve(&self) -> Option<&str> {
         self.current.serve.as_deref()
@@ -110,16 +120,11 @@ impl Settings {
                 Contact::new(info).with_name(Some(name.clone())).with_grants(settings.grants.clone());
             endpoint.keep(contact.with_router(settings.router))?;
         }
-        // Who leads others to us is there when we are not, and may keep messages as well. A router that does not says so.
-        let routers = endpoint.mesh().contacts().into_iter().filter(Contact::is_router);
-        let mut caches = Caches::for_all(routers.map(|router| router.hashname()));
-        for name in &self.current.box_via {
-            let Some(contact) = endpoint.mesh().named(name.as_str()) else {
-                return Err(endpoint.no_contact(name.as_str()));
-            };
-            caches = caches.and(contact.hashname());
-        }
-        endpoint.boxes().set_caches(caches);
+        let named = |name: &telemesh::ContactName| {
+            let contact = endpoint.mesh().named(name.as_str());
+            contact.map(|contact| contact.hashname()).ok_or_else(|| endpoint.no_contact(name.as_str()))
+        };
+        endpoint.set_box_via(self.current.box_via.iter().map(named).collect::<Result<_, _>>()?);
         running.declare(now);
         Ok(())
     }

@@ -144,7 +144,7 @@ fn shown(endpoint: &Endpoint, message: &Message) -> Happened {
     }
 }
 
-fn word(stage: Stage) -> &'static str {
+pub(super) fn word(stage: Stage) -> &'static str {
     match stage {
         Stage::Cached => "cached",
         Stage::Arrived => "arrived",

@@ -55,6 +55,7 @@ pub(super) async fn remove(endpoint: &Endpoint, name: &str) -> Result<(), Failur
         )));
     }
     endpoint.mesh().forget(&contact.hashname());
+    endpoint.choose_caches();
     Ok(endpoint.mesh().saved().await?)
 }
 

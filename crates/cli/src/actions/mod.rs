@@ -63,7 +63,9 @@ pub(crate) async fn carry_out(
         Request::Discover { announce, time } => discover::run(endpoint, session, announce, time).await,
         Request::Pipe { to, invite } => pipe::run(endpoint, session, to, invite).await,
         Request::Result { pipe } => endpoint.pipes().end(pipe).await,
-        Request::Send { to, files } => files::send(endpoint, session, &to, files).await,
+        Request::Send { to, files, direct, wait } => {
+            files::send(endpoint, session, &to, files, files::Absent { direct, wait }).await
+        }
         Request::BoxSend { to, text, file, via, wait } => {
             let content = match (text, file) {
                 (Some(text), None) => boxes::Content::Text(text),

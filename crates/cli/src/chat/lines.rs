@@ -148,7 +148,9 @@ impl State {
 
     fn member(&mut self, hashname: &str, name: &str, state: String, output: &Output) {
         let known = self.members.iter_mut().find(|(known, ..)| known == hashname);
-        if state != "us" {
+        // Nobody has come or gone because they are called something else.
+        let is_news = known.as_ref().is_none_or(|(.., before)| *before != state);
+        if state != "us" && is_news {
             output.note(format_args!("{name}: {state}"));
         }
         match known {

@@ -16,6 +16,7 @@ use crate::args::Up;
 use crate::context::Context;
 #[cfg(unix)]
 use crate::control::server::Server;
+use crate::endpoint::boxes::Cache;
 use crate::endpoint::hub::Decision;
 use crate::endpoint::{Endpoint, Start};
 use crate::event::{Event, Happened};
@@ -128,7 +129,11 @@ async fn start(
         max_links: settings.max_links(),
         mdns: settings.mdns(),
         running: Some(running),
-        cache: options.cache.clone().or_else(|| settings.cache().cloned()),
+        boxes: Cache {
+            at: options.cache.clone().or_else(|| settings.cache().cloned()),
+            quotas: options.quotas.or(settings.quotas()),
+            tells: settings.box_tell(),
+        },
         chats: Some(home::chats(home).await?),
     };
     let endpoint = Endpoint::start(start).await?;

@@ -27,6 +27,10 @@ pub(crate) enum Change {
     Mdns,
     /// `box`.
     Cache,
+    /// One of the quotas of `box`.
+    Quotas,
+    /// `box_tell`.
+    BoxTell,
     /// `box_via`.
     BoxVia,
     /// `serve`.
@@ -49,6 +53,8 @@ impl Change {
             | Self::MaxLinks
             | Self::SurviveDown
             | Self::Cache
+            | Self::Quotas
+            | Self::BoxTell
             | Self::Mdns
             | Self::Serve => true,
             Self::Log
@@ -73,6 +79,8 @@ impl fmt::Display for Change {
             Self::Discover => f.write_str("discover"),
             Self::Mdns => f.write_str("mdns"),
             Self::Cache => f.write_str("box"),
+            Self::Quotas => f.write_str("quotas of box"),
+            Self::BoxTell => f.write_str("box_tell"),
             Self::BoxVia => f.write_str("box_via"),
             Self::Serve => f.write_str("serve"),
             Self::ContactAdded(name) => write!(f, "contact {name} added"),
@@ -96,6 +104,8 @@ impl Config {
             discover,
             mdns,
             cache,
+            quotas,
+            box_tell,
             box_via,
             serve,
             contacts,
@@ -110,6 +120,8 @@ impl Config {
             (*discover != new.discover, Change::Discover),
             (*mdns != new.mdns, Change::Mdns),
             (*cache != new.cache, Change::Cache),
+            (*quotas != new.quotas, Change::Quotas),
+            (*box_tell != new.box_tell, Change::BoxTell),
             (*box_via != new.box_via, Change::BoxVia),
             (*serve != new.serve, Change::Serve),
         ];

@@ -22,6 +22,7 @@ use crate::endpoint::boxes::CacheAt;
 use crate::failure::Failure;
 use crate::home;
 use crate::listen::ListenAddress;
+use crate::quotas::Quotas;
 
 pub(crate) use changes::Change;
 pub(crate) use problem::{ConfigError, Problem};
@@ -51,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) mdns: Option<bool>,
     /// Where messages for others are kept.
     pub(crate) cache: Option<CacheAt>,
+    /// How much of them.
+    pub(crate) quotas: Quotas,
+    /// Whether others are told who keeps messages for us.
+    pub(crate) box_tell: Option<bool>,
     /// The contacts that keep our messages for those who are away.
     pub(crate) box_via: Vec<ContactName>,
     /// What is served over HTTP: a folder or a URL, as `--serve` takes it.

@@ -14,9 +14,10 @@ use super::reader::{Item, Problems, Section};
 use super::value::{discover, duration, grant, link};
 use super::{Config, ContactSettings};
 use crate::listen::ListenAddress;
+use crate::quotas::{self, Quotas};
 
 /// Settings that stand above the first section.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 17] = [
     "listen",
     "public",
     "router",
@@ -26,6 +27,12 @@ const TOP_LEVEL: [&str; 11] = [
     "discover",
     "mdns",
     "box",
+    "box_per_sender",
+    "box_per_recipient",
+    "box_total",
+    "box_max_message",
+    "box_keep",
+    "box_tell",
     "box_via",
     "serve",
 ];
@@ -80,6 +87,8 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
     config.cache = root
         .take("box")
         .and_then(|item| item.parsed("\"memory\" or the path of a file", CacheAt::parse, problems));
+    config.quotas = quotas(&mut root, problems);
+    config.box_tell = root.take("box_tell").and_then(|item| item.boolean(problems));
     if let Some(item) = root.take("box_via") {
         let name = |text: &str| text.parse::<ContactName>().map_err(|error| error.to_string());
         let named = item.list();
@@ -95,6 +104,20 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
     }
     root.finish(&[], problems);
     config
+}
+
+fn quotas(root: &mut Section<'_>, problems: &mut Problems<'_>) -> Quotas {
+    let mut size = |key, check: fn(&str) -> Result<u64, String>| {
+        let item = root.take(key);
+        item.and_then(|item| item.parsed("a size like \"64MiB\"", check, problems))
+    };
+    let per_sender = size("box_per_sender", quotas::size);
+    let per_recipient = size("box_per_recipient", quotas::size);
+    let total = size("box_total", quotas::size);
+    let max_message = size("box_max_message", quotas::message);
+    let keep =
+        root.take("box_keep").and_then(|item| item.parsed("a time like \"7d\"", quotas::keep, problems));
+    Quotas { per_sender, per_recipient, total, max_message, keep }
 }
 
 fn survive_down(text: &str) -> Result<Duration, String> {

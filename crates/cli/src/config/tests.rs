@@ -69,7 +69,8 @@ fn unknown_keys_name_the_line_and_the_nearest() {
     one_problem(
         "colour = 1",
         "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, \
-         discover, mdns, box, box_via, serve, contacts",
+         discover, mdns, box, box_per_sender, box_per_recipient, box_total, box_max_message, box_keep, \
+         box_tell, box_via, serve, contacts",
     );
     one_problem(
         &format!("[contacts.bob]\nlink = \"{ONE}\"\ngrant = []"),
@@ -79,6 +80,23 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         &format!("[contacts.bob]\nlink = \"{ONE}\"\npublic = true"),
         "line 3: contacts.bob.public: unknown in this section: settings of the whole endpoint stand above \
          the first [section]",
+    );
+}
+
+#[test]
+fn what_is_kept_for_others_has_quotas() {
+    let config = read(
+        "box = \"memory\"\nbox_per_sender = \"32MiB\"\nbox_per_recipient = \"128 MiB\"\nbox_total = \"2GiB\"\n\
+         box_max_message = \"1MiB\"\nbox_keep = \"12h\"\nbox_tell = false",
+    )
+    .unwrap();
+    let limits = config.quotas.limits();
+    assert_eq!((limits.per_sender, limits.per_recipient, limits.total), (32 << 20, 128 << 20, 2 << 30));
+    assert_eq!((limits.max_message, limits.time_to_live), (1 << 20, Duration::from_secs(12 * 3600)));
+    assert_eq!(config.box_tell, Some(false));
+    one_problem(
+        "box_total = \"much\"",
+        "line 1: box_total: found \"much\": a number with its unit is needed, like 512KiB, 64MiB or 2GiB",
     );
 }
 

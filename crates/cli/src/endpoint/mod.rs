@@ -12,19 +12,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use telemesh::boxes::Boxes;
-use telemesh::chat::{self, Chats};
-use telemesh::{FileStore, KeySet, Link, Mesh, MeshChats as _};
+use telemesh::chat::{self, BoxMailbox, Chats};
+use telemesh::{FileStore, Hashname, KeySet, Link, Mesh, MeshChats as _};
 
 use crate::actions::chat::fallback;
 use crate::failure::Failure;
 use crate::listen::{self, ListenAddress};
 use crate::lock::HomeLock;
 use crate::running::Running;
-use boxes::CacheAt;
+use boxes::Cache;
 use dial::Guests;
 use hub::Hub;
 use pipes::Pipes;
 pub(crate) use trust::ForNow;
+
+/// How long an endpoint that ends waits for somebody to keep what was said in chats; it is in the store by then. A recipient whose
+/// link is up in name only has two seconds to answer before a cache is asked.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a command waits until the other end has confirmed what it was sent.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
@@ -44,6 +48,8 @@ struct Inner {
     pipes: Pipes,
     chats: Option<Chats>,
     inviting: Mutex<()>,
+    /// Who keeps our messages besides our routers.
+    box_via: Mutex<Vec<Hashname>>,
     started: Instant,
     /// What only an endpoint that stays up has.
     running: Option<Running>,
@@ -74,8 +80,8 @@ pub(crate) struct Start<'a> {
     /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
     pub(crate) mdns: Option<bool>,
     pub(crate) running: Option<Running>,
-    /// Where messages for others are kept; nowhere if it is not said.
-    pub(crate) cache: Option<CacheAt>,
+    /// What its boxes do for others.
+    pub(crate) boxes: Cache,
     /// Where chats are kept, if there are to be any.
     pub(crate) chats: Option<Arc<dyn chat::Store>>,
 }
@@ -114,10 +120,12 @@ impl Endpoint {
         }
         let mesh = builder.create().await?;
         let hub = Hub::start(&mesh)?;
-        let boxes = boxes::start(&mesh, start.home.as_deref(), start.cache.as_ref()).await?;
+        let boxes = boxes::start(&mesh, start.home.as_deref(), &start.boxes).await?;
         let chats = match start.chats {
             Some(store) => {
-                Some(mesh.chats(chat::Config::new(fallback()).store(store)).await.map_err(no_chats)?)
+                let mailbox = BoxMailbox::new(&boxes).map_err(|error| Failure::Failed(error.to_string()))?;
+                let config = chat::Config::new(fallback()).store(store).mailbox(Arc::new(mailbox));
+                Some(mesh.chats(config).await.map_err(no_chats)?)
             }
             None => None,
         };
@@ -129,6 +137,7 @@ impl Endpoint {
             pipes: Pipes::default(),
             chats,
             inviting: Mutex::default(),
+            box_via: Mutex::default(),
             started: Instant::now(),
             running: start.running,
             home: start.home,
@@ -147,6 +156,23 @@ impl Endpoint {
 
     pub(crate) fn boxes(&self) -> &Boxes {
         &self.inner.boxes
+    }
+
+    /// Who keeps our messages, besides our routers, from now on.
+    pub(crate) fn set_box_via(&self, caches: Vec<Hashname>) {
+        *self.inner.box_via.lock().unwrap_or_else(PoisonError::into_inner) = caches;
+        self.choose_caches();
+    }
+
+    /// Contacts have changed: their messages, and ours, are left with those who keep them now.
+    pub(crate) fn choose_caches(&self) {
+        let mut all = boxes::routers(self.mesh());
+        let via = self.inner.box_via.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.extend(via.into_iter().filter(|cache| self.mesh().contact(cache).is_some()));
+        let now = self.boxes().caches();
+        if now.all() != all {
+            self.boxes().set_caches(now.with_all(all));
+        }
     }
 
     pub(crate) fn pipes(&self) -> &Pipes {
@@ -192,8 +218,22 @@ impl Endpoint {
         if link.drained(DELIVERY_LIMIT).await { Ok(()) } else { Err(undelivered()) }
     }
 
+    /// What was said in chats and those who are away have not got gets away: to somebody who keeps it until they come, or at least
+    /// into the store, from where it is offered again.
+    async fn mail(&self) {
+        let Some(chats) = &self.inner.chats else { return };
+        let stored = async { chats.mail().await.is_ok() };
+        if !tokio::time::timeout(DELIVERY_LIMIT, stored).await.unwrap_or(false) {
+            tracing::warn!(
+                "what was said last is in no box; those who are away get it when we are there too"
+            );
+        }
+        self.boxes().handed_over(&BoxMailbox::label(), HAND_OVER_LIMIT).await;
+    }
+
     /// Ends the endpoint in order. Whether everything that was sent has arrived.
     pub(crate) async fn close(&self) -> bool {
+        self.mail().await;
         let guests_have_all = self.guests().dismiss(self.mesh(), DELIVERY_LIMIT).await;
         if let Err(error) = self.mesh().saved().await {
             tracing::error!(%error, "what has changed last was not saved");

@@ -74,6 +74,7 @@ impl Endpoint {
         let peer = contact.hashname();
         let link = self.mesh().set_contact(contact)?;
         self.guests().stays(&peer);
+        self.choose_caches();
         if self.running().is_some() {
             link.connect();
         }
@@ -87,6 +88,7 @@ impl Endpoint {
     pub(crate) async fn route_via(&self, to: &Secret) -> Result<(), Failure> {
         let target = self.target(to)?;
         self.resolve_and_add(target).await?.router(true);
+        self.choose_caches();
         Ok(())
     }
 

@@ -95,3 +95,46 @@ fn endpoints_that_are_up_keep_the_chat_for_whoever_is_away() {
     let objects = back.end().with_code(130).objects();
     assert!(heard(&objects).ends_with(&["gone?", "welcome back"]), "{objects:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_said_to_somebody_away_waits_in_a_routers_box_when_who_has_said_it_is_gone() {
+    use super::boxes::{introduce, port, up};
+    let [alice, router, bob] = [folder(), folder(), folder()];
+    let cache = format!("--router --box {}", router.path().join("cache.redb").display());
+    let [of_alice, of_router, of_bob] = [port(), port(), port()];
+    let _router_up = up(&router, of_router, &cache);
+    let (mut alice_up, mut bob_up) = (up(&alice, of_alice, ""), up(&bob, of_bob, ""));
+    introduce((&router, "router"), (&alice, "alice"), "--grant box --grant router");
+    introduce((&router, "router"), (&bob, "bob"), "--grant box --grant router");
+    introduce((&alice, "alice"), (&bob, "bob"), "");
+    // A router that leads to us keeps our messages as well, without a word about boxes.
+    for (home, running, port) in [(&alice, &mut alice_up, of_alice), (&bob, &mut bob_up, of_bob)] {
+        let shown = run(&mut telemesh(home, "contacts show router --json")).with_code(0).objects().remove(0);
+        let router = shown["hashname"].as_str().unwrap().to_owned();
+        run(telemesh(home, "contacts add router --router").arg(router)).with_code(0);
+        running.interrupt();
+        running.wait();
+        *running = up(home, port, "");
+    }
+    let say = |home, options: &str, lines: &[u8]| {
+        let mut running = Running::start(telemesh(home, options).stdin(Stdio::piped()));
+        feed(running.stdin(), lines.to_vec());
+        running.end().with_code(0)
+    };
+    let mut waiting = Running::start(telemesh(&bob, "chat --json").stdin(Stdio::piped()));
+    say(&alice, "chat bob --room lunch --lines", b"are you there?\n");
+    drop(waiting.stdin());
+    assert_eq!(heard(&waiting.end().with_code(0).objects()), ["are you there?"]);
+    bob_up.kill();
+
+    say(&alice, "chat --room lunch --lines --quiet", b"one\ntwo\nthree\n");
+    run(&mut telemesh(&alice, "stop")).with_code(0);
+    alice_up.wait();
+
+    let _bob_up = up(&bob, of_bob, "");
+    let mut back = Running::start(telemesh(&bob, "chat --room lunch --json --stay").stdin(Stdio::piped()));
+    let _stdin = back.stdin();
+    let objects = back.until(|objects| heard(objects).len() >= 4);
+    assert_eq!(heard(&objects), ["are you there?", "one", "two", "three"], "all of it once, and in order");
+}

@@ -25,6 +25,8 @@ mod identity;
 mod install;
 mod key;
 mod measuring;
+#[cfg(unix)]
+mod mortality;
 mod pipe;
 #[cfg(target_os = "linux")]
 mod secrecy;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) fn telemesh(folder: &TempDir, arguments: &str) -> Command {
 /// A program that runs. It is killed when the test is over.
 pub(crate) struct Running {
     child: Child,
+    /// What it has written to standard output since it was started, for who does not wait for its end.
+    so_far: Arc<Mutex<Vec<u8>>>,
     stdout: Option<Receiver<Vec<u8>>>,
     stderr: Option<Receiver<Vec<u8>>>,
 }
@@ -45,8 +48,9 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().map(collect);
-        let stdout = child.stdout.take().map(collect);
-        Self { child, stdout, stderr }
+        let so_far = Arc::<Mutex<Vec<u8>>>::default();
+        let stdout = child.stdout.take().map(|output| collect_into(output, so_far.clone()));
+        Self { child, so_far, stdout, stderr }
     }
 
     /// Starts an endpoint that waits, and gives it with its ready event. `pipe` says it on standard error.
@@ -61,7 +65,8 @@ impl Running {
         let line = line.recv_timeout(LIMIT).expect("no ready event");
         let ready: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&ready["v"], &ready["event"]), (&1.into(), &"ready".into()), "{line}");
-        let mut running = Self { stdout: child.stdout.take().map(collect), stderr: None, child };
+        let stdout = child.stdout.take().map(collect);
+        let mut running = Self { stdout, stderr: None, so_far: Arc::default(), child };
         if is_pipe {
             running.stderr = Some(rest);
         } else {
@@ -78,6 +83,32 @@ impl Running {
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it is gone.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
+    /// Reads its objects until there are enough of them, and ends it.
+    pub(crate) fn until(mut self, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let began = std::time::Instant::now();
+        loop {
+            let text = self.so_far.lock().unwrap().clone();
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let objects = objects(&String::from_utf8_lossy(&text[..whole]));
+            if enough(&objects) {
+                self.kill();
+                return objects;
+            }
+            assert!(began.elapsed() < LIMIT, "{objects:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Ends it without a word, and waits until it is gone.
@@ -204,12 +235,19 @@ pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn collect(mut output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+fn collect(output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    collect_into(output, Arc::default())
+}
+
+/// The same, and what has come so far can be looked at.
+fn collect_into(mut output: impl Read + Send + 'static, all: Arc<Mutex<Vec<u8>>>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut all = Vec::new();
-        let _ = output.read_to_end(&mut all);
-        let _ = sender.send(all);
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut chunk) {
+            all.lock().unwrap().extend_from_slice(&chunk[..length]);
+        }
+        let _ = sender.send(std::mem::take(&mut *all.lock().unwrap()));
     });
     receiver
 }

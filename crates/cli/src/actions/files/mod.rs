@@ -1,5 +1,6 @@
 //! `send` and `receive`: files and folders, with progress, a word about each entry that made trouble, and an end.
 
+mod away;
 mod receive;
 mod send;
 
@@ -13,7 +14,7 @@ use crate::event::{Happened, Trouble};
 use crate::session::Session;
 
 pub(super) use receive::{Wanted, receive};
-pub(super) use send::send;
+pub(super) use send::{Absent, send};
 
 /// How often the progress is told: often enough for the eye.
 const TELL: Duration = Duration::from_millis(200);

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use telemesh::Network as _;
 use telemesh::files::{Progress, ReceiveError, Request, Target};
 
 use crate::actions::waiting;
@@ -15,7 +17,11 @@ use crate::failure::Failure;
 use crate::request::Existing;
 use crate::session::Session;
 
+use super::away::Left;
 use super::{tell, transferred};
+
+/// How long receipts may take to get away before a command ends.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// What is to be taken, and where to.
 #[derive(Debug)]
@@ -37,17 +43,28 @@ pub(in crate::actions) async fn receive(
     let mut requests = endpoint.hub().receive_files()?;
     let _invite = waiting::announce(endpoint, session, wanted.invite).await?;
     let mut links = pin!(waiting::report_links(endpoint, session));
-    let mut transfers = FuturesUnordered::new();
+    let mut transfers: FuturesUnordered<BoxFuture<'_, Result<bool, Failure>>> = FuturesUnordered::new();
+    let mut left = Left::open(endpoint);
+    if endpoint.running().is_none() {
+        // Nobody else does: whoever keeps something for us tells us when the link is up.
+        let mesh = endpoint.mesh();
+        mesh.contacts().iter().for_each(|contact| mesh.connect(&contact.hashname()));
+    }
     loop {
         tokio::select! {
             // The link comes up before its first transfer, and that is how it is told.
             biased;
             result = &mut links => return Err(result.err().unwrap_or(Failure::Interrupted)),
-            Some(result) = transfers.next() => if result? && wanted.once { return Ok(()) },
+            Some(result) = transfers.next() => if result? && wanted.once {
+                // So that who has left them, and whoever has kept them, know as well.
+                endpoint.boxes().flush(FLUSH).await;
+                return Ok(());
+            },
             request = requests.next() => match request {
-                Some(request) => transfers.push(take(endpoint, session, &target, request)),
+                Some(request) => transfers.push(Box::pin(take(endpoint, session, &target, request))),
                 None => return Err(Failure::Interrupted),
             },
+            whole = left.next() => transfers.push(Box::pin(whole.place(endpoint, session, &target))),
         }
     }
 }

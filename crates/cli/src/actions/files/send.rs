@@ -13,8 +13,18 @@ use crate::failure::Failure;
 use crate::request::LINK_LIMIT;
 use crate::secret::Secret;
 use crate::session::Session;
+use crate::target;
 
-use super::{tell, transferred};
+use super::{away, tell, transferred};
+
+/// What becomes of files for somebody who is away.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::actions) struct Absent {
+    /// They are not left in their box.
+    pub(in crate::actions) direct: bool,
+    /// How long to wait for them before that.
+    pub(in crate::actions) wait: Duration,
+}
 
 /// How long an interrupted transfer waits for the other end to come back: time to start a machine anew.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -31,9 +41,20 @@ pub(in crate::actions) async fn send(
     session: &Session,
     to: &Secret,
     files: Vec<PathBuf>,
+    absent: Absent,
 ) -> Result<(), Failure> {
-    let offer = Offer::scan(files).await.map_err(|error| Failure::Usage(error.to_string()))?;
-    let dialled = endpoint.dial(to, LINK_LIMIT).await?;
+    let offer = Offer::scan(files.clone()).await.map_err(|error| Failure::Usage(error.to_string()))?;
+    let limit = if absent.direct { LINK_LIMIT } else { absent.wait };
+    let dialled = match endpoint.dial(to, limit).await {
+        Err(Failure::Unreachable(why)) if !absent.direct => {
+            // A box is for contacts, whose keys are known.
+            let contact = target::hashname(&endpoint.target(to)?)
+                .filter(|peer| endpoint.mesh().contact(peer).is_some());
+            let Some(contact) = contact else { return Err(Failure::Unreachable(why)) };
+            return away::leave(endpoint, session, contact, offer.name(), files).await;
+        }
+        dialled => dialled?,
+    };
     let (link, began) = (&dialled.link, Instant::now());
     session
         .happened(Happened::Transfer {

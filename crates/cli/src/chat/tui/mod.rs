@@ -46,7 +46,10 @@ pub(super) async fn run(mut talk: Talk, output: Output) -> Result<(), Failure> {
     while !model.is_open() {
         let Some(event) = talk.next().await? else { return Err(ended()) };
         if let Some(line) = model.before_opening(&event) {
-            output.line(line)?;
+            // Each on its own: what is shown as one line has no breaks in it.
+            for line in line.lines() {
+                output.line(line)?;
+            }
         }
         model.happened(&event);
     }

@@ -222,3 +222,17 @@ fn a_long_line_grows_the_input_and_keeps_the_cursor_in_view() {
     key(&mut model, KeyCode::Home);
     assert!(screen(&mut model, 80, 24)[19].starts_with("> word"));
 }
+
+#[test]
+fn what_can_be_done_is_said_as_far_as_there_is_room_and_never_cut_off() {
+    for (width, said) in [
+        (80, " Enter sends · Alt-Enter new line · PgUp older · ↑ edit · /help · Ctrl-C"),
+        (72, " Enter sends · Alt-Enter new line · PgUp older · ↑ edit · /help · Ctrl-C"),
+        (71, " Enter sends · PgUp older · /help · Ctrl-C"),
+        (52, " Enter sends · PgUp older · /help · Ctrl-C"),
+        (30, " /help · Ctrl-C"),
+        (10, ""),
+    ] {
+        assert_eq!(screen(&mut opened(), width, 14)[12], said, "{width}");
+    }
+}

@@ -17,6 +17,13 @@ const NARROW: u16 = 60;
 /// Lines of what is typed that are shown at most.
 const MOST_INPUT: u16 = 5;
 
+/// What can be done, from the longest to the shortest, for every width.
+const HINTS: [&str; 3] = [
+    " Enter sends · Alt-Enter new line · PgUp older · ↑ edit · /help · Ctrl-C",
+    " Enter sends · PgUp older · /help · Ctrl-C",
+    " /help · Ctrl-C",
+];
+
 /// Draws all of it, whatever the size.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     let area = frame.area();
@@ -39,7 +46,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model) {
     if side > 0 {
         who(frame, members, model);
     }
-    frame.render_widget(Paragraph::new(going_on(model)).style(Style::new().fg(Color::DarkGray)), status);
+    frame.render_widget(
+        Paragraph::new(going_on(model, usize::from(area.width))).style(Style::new().fg(Color::DarkGray)),
+        status,
+    );
     draw_input(frame, typed, model, &input);
 }
 
@@ -179,8 +189,8 @@ fn member_line(member: &Member) -> Line<'static> {
     ])
 }
 
-/// The line above the input.
-fn going_on(model: &Model) -> String {
+/// The line above the input, in so many columns.
+fn going_on(model: &Model, width: usize) -> String {
     if model.scrolled > 0 {
         let new = match model.new_messages() {
             0 => String::new(),
@@ -193,7 +203,7 @@ fn going_on(model: &Model) -> String {
     }
     let names: Vec<String> = model.typing.keys().map(|name| escaped(name).to_string()).collect();
     match names.as_slice() {
-        [] => " Enter sends · Alt-Enter new line · PgUp older · ↑ edit · /help · Ctrl-C".to_owned(),
+        [] => HINTS.into_iter().find(|hint| width_of(hint) <= width).unwrap_or_default().to_owned(),
         [one] => format!(" {one} types …"),
         many => format!(" {} type …", many.join(", ")),
     }
