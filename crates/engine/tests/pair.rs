@@ -293,6 +293,8 @@ fn an_outage_with_many_changes_of_path_silences_no_engine_for_longer_than_some_s
         pair.end(0).path_recovered(now);
     }
     pair.run_for(Duration::from_millis(200));
+    let (now, due) = (pair.now(), pair.end(0).poll_timeout().expect("it waits for an answer"));
+    assert!(due <= now + Duration::from_secs(10), "it would wait for {:?}", due - now);
     pair.faults.loss = 0.0;
     pair.run_for(Duration::from_secs(11));
     let mut read = Vec::new();
