@@ -192,6 +192,20 @@ impl Gate {
         self.counts.cookies
     }
 
+    /// Takes something else that costs as much as a stranger's initiation, and may be anybody's doing, out of the same budget: an
+    /// introduction that has to be opened to see whose it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DropReason`] when there is no room now; counted already.
+    pub fn admit_introduction(&mut self, now: Instant, from: PathAddress) -> Result<(), DropReason> {
+        let taken = self.strangers.take(now, &from);
+        if let Err(reason) = taken {
+            self.dropped.count(reason);
+        }
+        taken
+    }
+
     /// How many initiations showed a return tag, so that they did not stand in the line of the strangers.
     #[must_use]
     pub fn recognized(&self) -> u64 {

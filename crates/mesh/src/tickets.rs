@@ -271,6 +271,10 @@ impl Shared {
     /// Somebody bears an invite of ours and was led here by a router that cannot read who it is: we dial them, and prove who we are.
     pub(crate) fn introduced_sealed(self: &Arc<Self>, from: PathAddress, sealed: &[u8]) {
         let now = clock::now();
+        // A hash for each open invite, and anybody could make it up.
+        if self.gate.lock().admit_introduction(now, from).is_err() {
+            return;
+        }
         let opened = self.core.trust.invite_secrets(now).into_iter().find_map(|secret| {
             let body = open_introduction(secret.as_bytes(), sealed)?;
             let info = LinkInfo::from_json(std::str::from_utf8(&body).ok()?).ok()?;

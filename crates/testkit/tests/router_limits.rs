@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use telemesh_channel::{Body, Introduction, Open, Target};
+use telemesh_channel::{Body, Connection, Introduction, Open, Opener as _, Target};
 use telemesh_link::{PacketKind, classify};
 use telemesh_mesh::{Invite, LinkError, LinkInfo, PathAddress};
 use telemesh_testkit::{Bare, Node, World};
@@ -145,6 +145,35 @@ fn circuits_inside_circuits_unknown_ones_and_those_of_others_lead_nowhere() {
         mallory.run_for(Duration::from_secs(1)).await;
         assert_eq!((routing().circuits, routing().introductions), (1, 1));
         assert!(alice.mesh().links().len() == 1);
+    });
+}
+
+#[test]
+fn introductions_that_have_to_be_opened_take_from_the_budget_of_strangers() {
+    World::run(5, |world| async move {
+        let (router, _rogue) = world.rogue("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&alice, &router).await;
+        alice.mesh().invite(Invite::once()).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let to_alice = router.mesh().find(&alice.hashname()).unwrap();
+        for number in 0..1_000 {
+            let body = Body::Sealed(Bytes::from(vec![7; 300]));
+            let connection = Connection { circuit: CircuitId::routed(number), body };
+            let open = Open::unreliable("connect").with_body(connection.encode().unwrap());
+            to_alice.notify(open).unwrap();
+        }
+        sleep(Duration::from_millis(100)).await;
+        let metrics = alice.mesh().metrics();
+        let count =
+            |what: &str| metrics.dropped.iter().find(|(name, _)| **name == *what).map_or(0, |(_, n)| *n);
+        // An eighth of the strangers' burst before there is load, then one router's share of it.
+        let opened = count("not trusted");
+        assert!((100..=126 + 50 + 30).contains(&opened), "{opened}: {metrics:?}");
+        assert!(metrics.dropped_in_all() >= 1_000, "{metrics:?}");
+        // Whoever comes another way finds room.
+        let invite = alice.mesh().invite(Invite::once()).unwrap().to_secret_string();
+        bob.mesh().link(invite.as_str()).await.unwrap();
     });
 }
 
