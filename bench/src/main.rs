@@ -2,12 +2,14 @@
 //!
 //! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
 //! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is
-//! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables); [`wan`] for bad lines.
+//! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables); [`wan`] for bad lines,
+//! [`mod@forwarding`] for what stands between two endpoints.
 //!
 //! What a single endpoint of ours stands is another program: `src/bin/load/`.
 
 mod driver;
 mod floor;
+mod forwarding;
 mod options;
 mod payload;
 mod peer;
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         None => driver::run(&options),
         Some(Action::Wan(options)) => wan::run(options),
         Some(Action::MeasureWan(task)) => wan::measure_here(task),
+        Some(Action::Forwarding(options)) => forwarding::run(options),
+        Some(Action::MeasureForwarding(task)) => forwarding::measure_here(task),
+        Some(Action::Middle(task)) => forwarding::middle::run(task),
         Some(Action::Measure(task)) => driver::measure_here(task),
         Some(Action::Serve(task)) => peers::serve(task.peer),
     };

@@ -57,6 +57,14 @@ pub(crate) enum Action {
     /// One measurement over one line; prints one sample
     #[command(hide = true)]
     MeasureWan(WanTask),
+    /// What it costs to stand in the middle: a router, a plain forwarder, iroh's relay; and the round trip through them
+    Forwarding(ForwardingOptions),
+    /// One measurement of one way; prints one sample
+    #[command(hide = true)]
+    MeasureForwarding(ForwardingTask),
+    /// What stands in the middle
+    #[command(hide = true)]
+    Middle(MiddleTask),
     /// One measurement; prints one sample
     #[command(hide = true)]
     Measure(MeasureTask),
@@ -104,6 +112,54 @@ pub(crate) struct WanTask {
     /// Decides which packets are lost.
     #[arg(long)]
     pub(crate) seed: u64,
+}
+
+/// Which ways, and how much goes through each.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ForwardingOptions {
+    /// Only these ways, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) ways: Vec<Way>,
+    /// MiB that one stream sends through the middle
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) size_mib: u64,
+    /// Round trips through the middle after its warm-up
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub(crate) requests: u32,
+    /// How often each way is measured; the table shows medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+}
+
+/// One measurement of one way.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ForwardingTask {
+    #[arg(long)]
+    pub(crate) way: Way,
+    #[arg(long)]
+    pub(crate) size_mib: u64,
+    #[arg(long)]
+    pub(crate) requests: u32,
+}
+
+/// What stands in the middle.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct MiddleTask {
+    #[arg(long)]
+    pub(crate) way: Way,
+}
+
+/// Through what two endpoints reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    /// A forwarder that makes the same socket calls as a router, and nothing else
+    Plain,
+    /// A router of ours
+    Router,
+    /// iroh's relay, over plain HTTP
+    #[cfg(feature = "iroh")]
+    IrohRelay,
 }
 
 /// One measurement of one peer.

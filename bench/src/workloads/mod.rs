@@ -43,9 +43,19 @@ where
     C: FnOnce(String) -> F + Send + 'static,
     F: Future<Output = Result<Findings>>,
 {
+    pair_on::<P, C, F>(SERVER_CORE, client)
+}
+
+/// Runs a server of `P` on this core and `client` on the client's, until the client is done.
+pub(crate) fn pair_on<P, C, F>(core: usize, client: C) -> Result<Findings>
+where
+    P: Peer,
+    C: FnOnce(String) -> F + Send + 'static,
+    F: Future<Output = Result<Findings>>,
+{
     let (host, address) = Host::new();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = cores::spawn("server", SERVER_CORE, move || async move {
+    let server = cores::spawn("server", core, move || async move {
         tokio::select! {
             outcome = P::serve(host) => outcome.and_then(|()| Err(anyhow!("the server ended too early"))),
             _ = stopped => Ok(()),

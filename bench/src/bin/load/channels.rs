@@ -84,6 +84,15 @@ pub(crate) async fn transfer(link: &Link, mib: u64) -> Result<()> {
     Ok(())
 }
 
+/// One request on a new channel, which is sent with the wish for the channel.
+pub(crate) async fn first_echo(link: &Link) -> Result<()> {
+    let mut channel = link.open(Open::reliable(ECHO)).await?;
+    let mut back = [0; MESSAGE];
+    channel.write_all(&[0x5a; MESSAGE]).await?;
+    channel.read_exact(&mut back).await?;
+    Ok(channel.finish().await?)
+}
+
 /// Nanoseconds of requests on one channel, one after the other, about one in a millisecond.
 pub(crate) async fn requests(link: &Link, count: u32) -> Result<Vec<u64>> {
     let mut channel = open(link, ECHO).await?;

@@ -14,8 +14,8 @@ use telemesh_bench::figures::percentile;
 use tokio::runtime::Handle;
 
 use crate::channels::{self, Disturbance};
-use crate::child::{self, Process};
 use crate::{options, priority};
+use telemesh_bench::child::{self, Process};
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {

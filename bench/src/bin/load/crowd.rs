@@ -12,8 +12,11 @@ use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::time::Timespec;
 use telemesh::wire::CloseReason;
-use telemesh::{KeySet, LinkInfo, LinkTarget, PathAddress};
-use telemesh_link::{Event, Identity, Link, LinkConfig, PacketKind, Peer, classify, receiver_index, slot_of};
+use telemesh::{Hashname, KeySet, LinkInfo, LinkTarget, PathAddress};
+use telemesh_link::{
+    Admission, Event, Gate, GateConfig, Identity, Link, LinkConfig, PacketKind, Peer, classify,
+    receiver_index, slot_of,
+};
 
 /// Links that are started before what has come in is looked at again.
 const STARTED_AT_ONCE: usize = 8;
@@ -32,10 +35,13 @@ pub(crate) struct Crowd {
     to_dial: Vec<usize>,
     packet: Vec<u8>,
     buffer: Vec<u8>,
+    server: Hashname,
 }
 
 struct One {
     link: Link,
+    /// Reads what the endpoint initiates: a router does that to all it leads.
+    gate: Gate,
     keys: LinkInfo,
     socket: usize,
     up: bool,
@@ -53,13 +59,14 @@ impl Crowd {
             epoll::add(&poll, socket, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
         }
         let make = |number| -> Result<One> {
-            let (link, keys) = link(&target, number)?;
-            Ok(One { link, keys, socket: number % sockets.len(), up: false, armed: None })
+            let Made { link, gate, keys } = link(&target, number)?;
+            Ok(One { link, gate, keys, socket: number % sockets.len(), up: false, armed: None })
         };
         let peers = (0..count).map(make).collect::<Result<Vec<_>>>()?;
         let (timers, to_dial) = (BinaryHeap::new(), Vec::new());
         let (packet, buffer) = (Vec::new(), vec![0; 2_048]);
-        Ok(Self { poll, sockets, peers, timers, to_dial, packet, buffer })
+        let server = target.hashname();
+        Ok(Self { poll, sockets, peers, timers, to_dial, packet, buffer, server })
     }
 
     /// What makes each of them a contact.
@@ -137,9 +144,13 @@ impl Crowd {
             };
             let (length, from) = received;
             let packet = self.buffer.get_mut(..length).unwrap_or_default();
-            // The measured endpoint dials nobody; if it asks, the peer's own attempt answers.
-            if !matches!(classify(packet), Ok(PacketKind::Response | PacketKind::Data)) {
-                continue;
+            match classify(packet) {
+                Ok(PacketKind::Response | PacketKind::Data) => {}
+                Ok(PacketKind::Initiation) => {
+                    self.admit(socket, length, from)?;
+                    continue;
+                }
+                _ => continue,
             }
             let number = receiver_index(packet).map(slot_of).and_then(|slot| usize::try_from(slot).ok());
             let Some((number, peer)) = number.and_then(|number| Some((number, self.peers.get_mut(number)?)))
@@ -151,6 +162,26 @@ impl Crowd {
             self.settle(number)?;
         }
         Ok(())
+    }
+
+    /// An initiation of the endpoint's to one of the peers at this socket: which one, its gate tells.
+    fn admit(&mut self, socket: usize, length: usize, from: SocketAddr) -> Result<()> {
+        let (now, wall) = clock();
+        let from = PathAddress::Udp(from).canonical();
+        let packet = self.buffer.get_mut(..length).unwrap_or_default();
+        let mut here = (socket..self.peers.len()).step_by(self.sockets.len());
+        let admitted = here.find_map(|number| {
+            // What is for somebody else costs a hash.
+            let admitted = self.peers.get_mut(number)?.gate.handle_initiation(now, from, packet);
+            admitted.ok().map(|admission| (number, admission))
+        });
+        let Some((number, Admission::Request(request))) = admitted else { return Ok(()) };
+        let peer = self.peers.get_mut(number).context("a peer")?;
+        if request.claim().hashname == self.server {
+            // What is too late or too often is counted by the link.
+            let _ = request.accept(&mut peer.link, now, wall);
+        }
+        self.settle(number)
     }
 
     fn timeouts(&mut self) -> Result<()> {
@@ -234,8 +265,15 @@ pub(crate) fn address(server: &LinkInfo) -> Result<SocketAddr> {
     server.addresses().find_map(|address| address.socket_address()).context("the endpoint has no address")
 }
 
-/// A link of somebody new with the server, and who that is.
-pub(crate) fn link(server: &LinkInfo, slot: usize) -> Result<(Link, LinkInfo)> {
+/// Somebody new: a link with the server, a gate for what the server initiates, and who that is.
+pub(crate) struct Made {
+    pub(crate) link: Link,
+    pub(crate) gate: Gate,
+    pub(crate) keys: LinkInfo,
+}
+
+/// Somebody new.
+pub(crate) fn link(server: &LinkInfo, slot: usize) -> Result<Made> {
     let keys: KeySet = telemesh::generate_keys()?;
     let info = LinkInfo::new(keys.public().clone())?;
     let peer = Peer { keys: Some(server.keys().clone()), ..Peer::new(server.hashname()) };
@@ -244,9 +282,11 @@ pub(crate) fn link(server: &LinkInfo, slot: usize) -> Result<(Link, LinkInfo)> {
     seed.copy_from_slice(info.hashname().as_bytes());
     let identity = Identity::new(keys, slot as u64, ENGINE_VERSION)?;
     let now = Instant::now();
-    let mut link = Link::new(identity, peer, u32::try_from(slot)?, LinkConfig::default(), seed, now)?;
+    let config = LinkConfig::default();
+    let gate = Gate::new(identity.clone(), GateConfig::new(config.tags.clone()), seed, now);
+    let mut link = Link::new(identity, peer, u32::try_from(slot)?, config, seed, now)?;
     link.add_candidate(now, PathAddress::Udp(address(server)?).canonical());
-    Ok((link, info))
+    Ok(Made { link, gate, keys: info })
 }
 
 /// A fresh initiation.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use telemesh::{FileStore, Invite, Mesh, Policy, Standing, Verdict};
+use telemesh::{BridgeConfig, FileStore, Invite, Link, Mesh, Policy, Standing, Verdict};
 use telemesh_bench::cores::{self, SERVER_CORE};
 use telemesh_bench::machine;
 
 use crate::channels;
-use crate::child::{self, Process};
 use crate::options;
+use telemesh_bench::child::{self, Process};
 
 /// More than any measurement has clients.
 const BEARERS: u32 = 1_000;
@@ -71,8 +71,17 @@ impl Endpoint {
     /// # Errors
     /// When it does not start.
     pub(crate) fn start(folder: &Path, listen: &str, chatty: bool) -> Result<Self> {
+        Self::start_as(folder, listen, chatty, false)
+    }
+
+    /// The same, as a router or not.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn start_as(folder: &Path, listen: &str, chatty: bool, router: bool) -> Result<Self> {
         let folder = folder.to_str().context("a folder whose name is no text")?;
-        let arguments = ["endpoint", "--folder", folder, "--listen", listen];
+        let mut arguments = vec!["endpoint", "--folder", folder, "--listen", listen];
+        arguments.extend(router.then_some("--router"));
         let (process, uri) = Process::start(&arguments, chatty)?;
         Ok(Self { process, uri })
     }
@@ -103,14 +112,20 @@ impl Endpoint {
 /// Runs it until its input ends.
 pub(crate) fn run(task: &options::Endpoint) -> Result<()> {
     let (tell, told) = std::sync::mpsc::channel();
-    let (folder, listen) = (task.folder.clone(), task.listen);
+    let (folder, listen, router) = (task.folder.clone(), task.listen, task.router);
     let running = cores::spawn("endpoint", SERVER_CORE, move || async move {
         let keys = telemesh::load_or_create_keys(folder.join("home/key"))?;
         let store = FileStore::open(folder.join("home/store.redb"))?;
-        let mesh =
-            telemesh::builder(keys).listen(listen).store(Arc::new(store)).policy(only_known()).create();
-        let mesh = mesh.await?;
+        let mut builder = telemesh::builder(keys).listen(listen).store(Arc::new(store)).policy(only_known());
+        if router {
+            builder = builder.router(BridgeConfig::default());
+        }
+        let mesh = builder.create().await?;
         channels::serve(&mesh)?;
+        if router {
+            // As the program does when it comes up: whoever was led by it is led again in seconds.
+            mesh.links().iter().for_each(Link::connect);
+        }
         if tell.send((mesh, tokio::runtime::Handle::current())).is_ok() {
             std::future::pending::<()>().await;
         }
@@ -143,13 +158,20 @@ fn answer(mesh: &Mesh, runtime: &tokio::runtime::Handle, question: Question) -> 
         }
         Question::Contacts(file) => {
             for line in fs::read_to_string(file)?.lines() {
-                mesh.add_contact(line)?;
+                let peer = mesh.add_contact(line)?.hashname();
+                if mesh.routing().is_none() {
+                    continue;
+                }
+                let contact = mesh.contact(&peer).context("a contact")?;
+                let mut grants = contact.grants().clone();
+                grants.insert("router".parse()?)?;
+                mesh.set_contact(contact.with_grants(grants))?;
             }
             runtime.block_on(mesh.saved())?;
             Answer::Contacts
         }
         Question::Invite => {
-            let invite = mesh.invite(Invite::once().uses(BEARERS))?;
+            let invite = mesh.invite(Invite::once().uses(BEARERS).grant("router".parse()?))?;
             Answer::Invite(invite.to_secret_string().to_string())
         }
     })

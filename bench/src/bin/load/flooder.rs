@@ -55,7 +55,7 @@ impl Flooder {
     pub(crate) fn new(crowd: &mut Crowd, uri: &str, sockets: usize) -> Result<Self> {
         let server = crowd::server(uri)?;
         let to = crowd::address(&server)?;
-        let stranger = |number| crowd::initiation(&mut crowd::link(&server, number)?.0);
+        let stranger = |number| crowd::initiation(&mut crowd::link(&server, number)?.link);
         let strangers = (0..STRANGERS).map(stranger).collect::<Result<_>>()?;
         let tagged = crowd.initiation(0)?;
         crowd.send(0, to, &tagged)?;

@@ -20,7 +20,7 @@ pub(crate) fn run(task: &options::Links) -> Result<()> {
     cores::pin(CLIENT_CORE)?;
     let folder = tempfile::tempdir()?;
     let count = usize::try_from(task.count)?;
-    let mut endpoint = Endpoint::start(folder.path(), "127.0.0.1:0", true)?;
+    let mut endpoint = Endpoint::start_as(folder.path(), "127.0.0.1:0", true, task.router)?;
     let alone = endpoint.status()?;
 
     tell(&format!("making {count} peers"));
@@ -46,21 +46,27 @@ pub(crate) fn run(task: &options::Links) -> Result<()> {
     let idle_seconds = idling.elapsed().as_secs_f64();
     ensure!(idle.links_up == count && crowd.up() == count, "only {} links are still up", idle.links_up);
 
-    print(&format!("| {count} links | |\n|---|---|"));
+    let kind = if task.router { " on one router" } else { "" };
+    print(&format!("| {count} links{kind} | |\n|---|---|"));
     let per_link = |from: &Status, to: &Status| {
         to.resident_kib.saturating_sub(from.resident_kib) as f64 * 1024.0 / count as f64
     };
     print(&format!("| bytes for a contact, its link down | {:.0} |", per_link(&alone, &known)));
     print(&format!("| bytes for a contact with a link that is up and idle | {:.0} |", per_link(&alone, &up)));
-    print(&format!("| the same a minute later | {:.0} |", per_link(&alone, &idle)));
+    print(&format!("| the same after {} s of nothing | {:.0} |", task.idle, per_link(&alone, &idle)));
     print(&format!("| all resident, MiB | {:.1} |", idle.resident_kib as f64 / 1024.0));
     let cpu = (idle.cpu_seconds - up.cpu_seconds) * 1_000.0 / idle_seconds;
     print(&format!("| CPU while idle, ms per second, keepalives included | {cpu:.1} |"));
     print(&format!("| all up for the first time | {first} |"));
 
-    let again = restart(endpoint, folder.path(), &mut crowd, count, false)?;
-    print(&again.line("all up again after a kill, when the peers notice by themselves"));
-    let at_once = restart(again.endpoint, folder.path(), &mut crowd, count, true)?;
+    let by_itself = Restart { folder: folder.path(), router: task.router, at_once: false };
+    let again = by_itself.run(endpoint, &mut crowd, count)?;
+    print(&again.line(if task.router {
+        "all up again after a kill, when the router initiates to all"
+    } else {
+        "all up again after a kill, when the peers notice by themselves"
+    }));
+    let at_once = Restart { at_once: true, ..by_itself }.run(again.endpoint, &mut crowd, count)?;
     print(&at_once.line("all up again after a kill, when all dial at once"));
     Ok(())
 }
@@ -83,25 +89,30 @@ impl Again {
     }
 }
 
-fn restart(
-    endpoint: Endpoint,
-    folder: &Path,
-    crowd: &mut Crowd,
-    count: usize,
+/// A kill and another start, with all that was stored.
+#[derive(Clone, Copy)]
+struct Restart<'a> {
+    folder: &'a Path,
+    router: bool,
+    /// The peers do not wait until they notice.
     at_once: bool,
-) -> Result<Again> {
-    tell("it is killed, and starts again");
-    let listen = crowd::address(&crowd::server(&endpoint.uri)?)?.to_string();
-    endpoint.kill();
-    let started = Instant::now();
-    let mut endpoint = Endpoint::start(folder, &listen, true)?;
-    let ready = started.elapsed().as_secs_f64();
-    if at_once {
-        crowd.dial();
+}
+
+impl Restart<'_> {
+    fn run(self, endpoint: Endpoint, crowd: &mut Crowd, count: usize) -> Result<Again> {
+        tell("it is killed, and starts again");
+        let listen = crowd::address(&crowd::server(&endpoint.uri)?)?.to_string();
+        endpoint.kill();
+        let started = Instant::now();
+        let mut endpoint = Endpoint::start_as(self.folder, &listen, true, self.router)?;
+        let ready = started.elapsed().as_secs_f64();
+        if self.at_once {
+            crowd.dial();
+        }
+        let all_up = until_all_are_up(crowd, &mut endpoint, count, started, &Status::default())?;
+        let known = endpoint.status()?.known_initiations;
+        Ok(Again { endpoint, ready, all_up, known })
     }
-    let all_up = until_all_are_up(crowd, &mut endpoint, count, started, &Status::default())?;
-    let known = endpoint.status()?.known_initiations;
-    Ok(Again { endpoint, ready, all_up, known })
 }
 
 fn until_all_are_up(

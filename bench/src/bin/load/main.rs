@@ -1,15 +1,16 @@
 //! What one endpoint stands: ten thousand links, a flood of strangers, bad neighbours, and how long it takes to be there.
 //!
 //! The endpoint that is measured is a process of its own, an ordinary one made with the facade; what comes at it is made
-//! here, over real UDP sockets on loopback. Reading order: [`options`] (the command line), [`child`] and [`endpoint`] (the
-//! measured process and how it is asked), [`client`] (another ordinary endpoint), [`crowd`] (thousands of peers in one
-//! loop), then what is measured: [`links`], [`flood`], [`neighbours`], [`start`].
+//! here, over real UDP sockets on loopback. Reading order: [`options`] (the command line), [`endpoint`] (the measured
+//! process and how it is asked), [`client`] (another ordinary endpoint), [`crowd`] (thousands of peers in one
+//! loop), then what is measured: [`links`], [`mod@first_byte`], [`flood`], [`neighbours`],
+//! [`start`].
 
 mod channels;
-mod child;
 mod client;
 mod crowd;
 mod endpoint;
+mod first_byte;
 mod flood;
 mod flooder;
 mod links;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         What::Links(task) => links::run(&task),
         What::Flood(task) => flood::run(&task),
         What::Neighbours(task) => neighbours::run(&task),
+        What::FirstByte(task) => first_byte::run(&task),
         What::Start(task) => start::run(&task),
         What::Endpoint(task) => endpoint::run(&task),
         What::Client(task) => client::run(&task),

@@ -21,6 +21,8 @@ pub(crate) enum What {
     Flood(Flood),
     /// Requests beside a stalled reader, panicking handlers and a peer that opens channels as fast as it can
     Neighbours(Neighbours),
+    /// Time from the wish for a link to its first byte: known address, through a router, by hashname; then until it is direct
+    FirstByte(FirstByte),
     /// Time from process start to ready, size of the program, time to build the facade
     Start(Start),
     /// The measured endpoint
@@ -45,6 +47,16 @@ pub(crate) struct Links {
     /// Seconds in which nothing happens
     #[arg(long, default_value_t = 60)]
     pub(crate) idle: u64,
+    /// The measured endpoint is a router, and all peers are led by it: when it starts again it initiates to them
+    #[arg(long)]
+    pub(crate) router: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FirstByte {
+    /// Links of each kind, each with an endpoint that nobody has met
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) runs: u32,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +104,9 @@ pub(crate) struct Endpoint {
     pub(crate) folder: PathBuf,
     #[arg(long)]
     pub(crate) listen: SocketAddr,
+    /// Joins its peers by circuits, and keeps its links up
+    #[arg(long)]
+    pub(crate) router: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 /// The process; killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -20,7 +20,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started, or ends at once.
-    pub(crate) fn start<T: DeserializeOwned>(arguments: &[&str], chatty: bool) -> Result<(Self, T)> {
+    pub fn start<T: DeserializeOwned>(arguments: &[&str], chatty: bool) -> Result<(Self, T)> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -39,18 +39,25 @@ impl Process {
     ///
     /// # Errors
     /// When the child has ended, or says that it failed.
-    pub(crate) fn ask<T: DeserializeOwned>(&mut self, question: &impl Serialize) -> Result<T> {
+    pub fn ask<T: DeserializeOwned>(&mut self, question: &impl Serialize) -> Result<T> {
         self.begin(question)?;
         self.read()
     }
 
     /// Asks; the answer comes with [`Process::read`].
-    pub(crate) fn begin(&mut self, question: &impl Serialize) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the child has ended.
+    pub fn begin(&mut self, question: &impl Serialize) -> Result<()> {
         writeln!(self.questions, "{}", serde_json::to_string(question)?)?;
         Ok(())
     }
 
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> Result<T> {
+    /// The next answer.
+    ///
+    /// # Errors
+    /// When the child has ended, or says that it failed.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         ensure!(!line.is_empty(), "the child process has ended");
@@ -59,7 +66,7 @@ impl Process {
     }
 
     /// Ends it without a word, as a power cut would.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         self.end();
     }
 
@@ -80,7 +87,7 @@ impl Drop for Process {
 ///
 /// # Errors
 /// When the parent does not read.
-pub(crate) fn serve<Q: DeserializeOwned, A: Serialize>(
+pub fn serve<Q: DeserializeOwned, A: Serialize>(
     first: impl Serialize,
     mut answer: impl FnMut(Q) -> Result<A>,
 ) -> Result<()> {
