@@ -48,6 +48,8 @@ struct Scene {
     bob: Node,
     mallory: Bare,
     stranger: SimTransport,
+    /// Repeats genuine packets, maybe before anybody else has delivered them: it may be probed and answered.
+    racer: SimTransport,
     tally: Arc<Tally>,
     log: Vec<Tapped>,
 }
@@ -74,9 +76,9 @@ impl Scene {
         }
         let mut mallory = world.bare();
         mallory.connect(&router).await;
-        let stranger = world.stranger();
+        let (stranger, racer) = (world.stranger(), world.stranger());
         world.take_tapped();
-        Self { world, router, alice, bob, mallory, stranger, tally, log: Vec::new() }
+        Self { world, router, alice, bob, mallory, stranger, racer, tally, log: Vec::new() }
     }
 
     async fn act(&mut self, input: &mut Input<'_>) {
@@ -213,7 +215,7 @@ impl Scene {
         self.notice("path", telemesh_path::encode(&info, input.flag()));
     }
 
-    /// A packet that somebody has sent comes once more, from the contact or from a stranger, there or elsewhere.
+    /// A packet that somebody has sent comes once more, from the contact or from somebody on the way, there or elsewhere.
     fn repeat(&mut self, input: &mut Input<'_>) {
         let Some(Tapped { to, mut payload }) = self.logged(input) else { return };
         let to = if input.flag() { to } else { self.address(input) };
@@ -221,7 +223,7 @@ impl Scene {
             let at = input.choice(payload.len());
             payload[at] ^= 1 << (input.byte() % 8);
         }
-        if input.flag() { self.stranger.send(to, &payload) } else { self.mallory.send_packet(to, &payload) }
+        if input.flag() { self.racer.send(to, &payload) } else { self.mallory.send_packet(to, &payload) }
     }
 
     /// What must hold after each action.
