@@ -55,6 +55,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["natlab", rest @ ..] => natlab::run(rest),
         // Run by `natlab` inside of a namespace.
         ["natlab-agent", address] => natlab::serve_agent(address),
+        ["natlab-download", role @ ..] => natlab::play_download(role),
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
         ["services", parts @ ..] => services::run(parts),

@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`namespace`], [`world`] (who is connected with what), [`kinds`] (the rules of the boxes), [`behaviour`],
 //! [`agent`] and [`proof`] (the boxes are what they should be), [`endpoint`] and [`meeting`] (the program), [`matrix`],
-//! [`stream`] and [`mod@scenarios`].
+//! [`stream`], [`download`] and [`mod@scenarios`].
 
 mod agent;
 mod behaviour;
+mod download;
 mod endpoint;
 mod kinds;
 mod matrix;
@@ -23,6 +24,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 pub(crate) use agent::serve as serve_agent;
+pub(crate) use download::play as play_download;
 
 use crate::namespaces;
 

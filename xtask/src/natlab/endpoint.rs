@@ -194,6 +194,21 @@ impl Endpoint {
         Ok((running, input))
     }
 
+    /// Forwards a port of its own to one of somebody's; where it listens.
+    pub(super) fn forward(&self, peer: &Identity, port: &str) -> Result<(Running, String)> {
+        let mut command = self.identity.command(Some(&self.namespace), &["forward", peer.name, "0", port]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = Running(command.spawn()?);
+        let told = lines(running.0.stdout.take().context("no standard output")?);
+        loop {
+            let line = told.recv_timeout(START).context("`forward` does not listen")?;
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
+            if let (Some("forwarding"), Some(listen)) = (said["event"].as_str(), said["listen"].as_str()) {
+                return Ok((running, listen.to_owned()));
+            }
+        }
+    }
+
     /// Waits for a pipe of somebody's.
     pub(super) fn wait_for_pipe(&self) -> Result<(Running, ChildStdout)> {
         let mut command = self.identity.command(Some(&self.namespace), &["pipe"]);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::download::GRANT;
 use super::endpoint::{Contact, Endpoint, Identity, Used};
 use super::kinds::Kind;
 use super::namespace::Namespace;
@@ -166,7 +167,7 @@ impl Meeting {
             &[Contact::known(&a, led), Contact::known(&b, led)],
         )?;
         let up = |own: &Identity, other: &Identity, side: &Side| {
-            let other = Contact { by_name, ..Contact::known(other, &["link", "serve"]) };
+            let other = Contact { by_name, ..Contact::known(other, &["link", "serve", GRANT]) };
             own.up(side.namespace(), "", false, &[Contact::way(&router, &paths), other])
         };
         let [side_a, side_b] = &sides;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::download::{Download, SIZE};
 use super::endpoint::{Contact, Endpoint, Identity, Used};
 use super::kinds::Kind;
 use super::meeting::{DIRECT, Family, Folder, LINKED, Meeting, QUIC_PORT, ROUTER_PORT, Side};
@@ -37,6 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "the sender's address changes", run: sender_moves },
     Scenario { name: "the receiver's address changes", run: receiver_moves },
     Scenario { name: "one of two uplinks goes away", run: uplink_goes },
+    Scenario { name: "a download, and uplinks go and come", run: download },
 ];
 
 /// How many of [`SCENARIOS`] CI runs.
@@ -55,6 +57,9 @@ const AFTER_REBOOT: Duration = Duration::from_secs(30);
 
 /// When circuits must work again after their router is back.
 const CIRCUITS_BACK: Duration = Duration::from_secs(5);
+
+/// How long a part of a download may take, also on a machine that has other things to do.
+const TRANSFER: Duration = Duration::from_secs(60);
 
 /// How long a link that must stay on its circuit is watched.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -278,6 +283,30 @@ fn loses_uplink(program: &Path) -> Result<Duration> {
     meeting.sides[0].namespace().ip("link set wan down")?;
     flow.goes_on(LINKED)?;
     flow.finish()
+}
+
+/// A file through `forward`, while the uplink it comes over goes away, comes back, and the other one goes.
+fn download(program: &Path) -> Result<String> {
+    let meeting = Meeting::new(program, "download", OPEN, Family::Ipv4, |world, _, sides| {
+        world.second_line(sides[0].outside())
+    })?;
+    meeting.arrive()?;
+    meeting.link()?;
+    meeting.direct(DIRECT)?;
+    let place = meeting.sides[0].outside();
+    let changes = [
+        "link set wan down".to_owned(),
+        format!("link set wan up\nroute replace default via {}", place.gateway()),
+        "link set wan2 down".to_owned(),
+    ];
+    let (begin, download) = (Instant::now(), Download::start(&meeting)?);
+    for (change, nth) in changes.iter().zip(1..) {
+        download.reaches(SIZE / 4 * nth, TRANSFER).with_context(|| format!("before `{change}`"))?;
+        place.namespace.ip(change)?;
+    }
+    let silence = download.finish(TRANSFER)?;
+    let took = begin.elapsed().as_secs_f64();
+    Ok(format!("{} MiB with the right SHA-256 in {took:.1} s; {}", SIZE >> 20, told(silence)))
 }
 
 /// Runs something after which a stream must not have been silent for long.
