@@ -1,6 +1,7 @@
 //! Real programs through the real program: what people run all day, over a link between two endpoints on loopback. A program
 //! that is not installed is skipped, and it is said which package has it.
 
+mod autobahn;
 mod endpoints;
 mod http;
 mod sock;
@@ -13,7 +14,7 @@ use crate::workspace;
 use endpoints::Endpoints;
 
 /// The parts, in their order.
-const PARTS: [&str; 2] = ["sock", "http"];
+const PARTS: [&str; 3] = ["sock", "http", "autobahn"];
 
 /// Runs these parts, or all of them, as far as their programs are there.
 ///
@@ -32,6 +33,9 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
     }
     if is_wanted("http") {
         http::run(&root)?;
+    }
+    if is_wanted("autobahn") {
+        autobahn::run(&root)?;
     }
     Ok(())
 }
