@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use telemesh_channel::memory::MemoryPair;
 use telemesh_channel::{Acceptor as _, ChannelError, Fault, HandleError, Incoming, Opener as _};
+use telemesh_thtp::limits::MAX_REQUESTS;
 use telemesh_thtp::{
     Body, Client, HttpOpener as _, HttpServer as _, Peer, RequestError, SERVE, Server, THTP,
 };
@@ -333,6 +334,34 @@ fn interim_responses_are_read_over() {
         pair.right.handle(THTP, Arc::new(handler)).unwrap();
         let response = pair.to_right.http(get_("/")).await.unwrap();
         assert_eq!((response.status(), response.headers().len()), (StatusCode::OK, 0));
+    });
+}
+
+#[test]
+fn as_many_requests_as_allowed_and_one_more() {
+    run(|pair: MemoryPair| async move {
+        pair.right.serve_http(Router::new().fallback(std::future::pending::<()>)).unwrap();
+        let ask = || {
+            let link = pair.to_right.clone();
+            tokio::spawn(async move { link.http(get_("/")).await.map(drop) })
+        };
+        let mut waiting = Vec::new();
+        for _ in 0..MAX_REQUESTS {
+            waiting.push(ask());
+            tokio::task::yield_now().await;
+        }
+        let refused = ask().await.unwrap().unwrap_err();
+        assert!(
+            matches!(&refused, RequestError::Refused(refusal) if refusal.code() == RefusalCode::Busy),
+            "{refused}"
+        );
+        assert!(waiting.iter().all(|one| !one.is_finished()));
+        // When one gives up there is room for another.
+        waiting.pop().unwrap().abort();
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let another = ask();
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        assert!(!another.is_finished());
     });
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, StatusCode};
 use telemesh_channel::memory::{self, MemoryPair};
 use telemesh_channel::{ChannelError, HandleError, Opener as _};
 use telemesh_thtp::{Body, HttpOpener as _, HttpServer as _, RequestError, SERVE};
-use telemesh_ws::limits::{CLOSE_TIMEOUT, MAX_MESSAGE};
+use telemesh_ws::limits::{CLOSE_TIMEOUT, MAX_MESSAGE, MAX_REASON};
 use telemesh_ws::{
     Close, ConnectError, Message, SocketError, WebSocket, WsOpener as _, WsServer as _, route,
 };
@@ -156,6 +156,22 @@ fn a_message_at_the_limit_and_one_past_it() {
         assert!(matches!(socket.send(vec![0; 11]).await, Err(SocketError::TooLarge { size: 11, max: 10 })));
         socket.send("0123456789").await.unwrap();
         assert_eq!(socket.receive().await.unwrap(), Some(Message::from("0123456789")));
+    });
+}
+
+#[test]
+fn a_reason_at_the_limit_and_one_past_it() {
+    run(|pair: MemoryPair| async move {
+        pair.right.on_ws("/echo", echo).unwrap();
+        for (size, fits) in [(MAX_REASON, true), (MAX_REASON + 1, false)] {
+            let mut socket = pair.to_right.ws("/echo").await.unwrap();
+            let close = Message::Close(Some(Close::new(1000, "r".repeat(size))));
+            let sent = socket.send(close.clone()).await;
+            assert_eq!(sent.is_ok(), fits, "{sent:?}");
+            if fits {
+                assert_eq!(socket.receive().await.unwrap(), Some(close));
+            }
+        }
     });
 }
 
