@@ -56,6 +56,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         // Run by `natlab` inside of a namespace.
         ["natlab-agent", address] => natlab::serve_agent(address),
         ["natlab-download", role @ ..] => natlab::play_download(role),
+        ["natlab-gateway", address] => natlab::serve_gateway(address),
         ["readme"] => readme::run(),
         ["release", rest @ ..] => release::run(rest),
         ["services", parts @ ..] => services::run(parts),

@@ -2,13 +2,16 @@
 //!
 //! Reading order: [`namespace`], [`world`] (who is connected with what), [`kinds`] (the rules of the boxes), [`behaviour`],
 //! [`agent`] and [`proof`] (the boxes are what they should be), [`endpoint`] and [`meeting`] (the program), [`matrix`],
-//! [`stream`], [`download`] and [`mod@scenarios`].
+//! [`stream`], [`download`], [`mod@scenarios`], [`idle`], [`gateway`] and [`mapping`].
 
 mod agent;
 mod behaviour;
 mod download;
 mod endpoint;
+mod gateway;
+mod idle;
 mod kinds;
+mod mapping;
 mod matrix;
 mod meeting;
 mod namespace;
@@ -25,6 +28,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 pub(crate) use agent::serve as serve_agent;
 pub(crate) use download::play as play_download;
+pub(crate) use gateway::serve as serve_gateway;
 
 use crate::namespaces;
 

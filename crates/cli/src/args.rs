@@ -209,6 +209,9 @@ pub(crate) struct Up {
     /// Let strangers learn that somebody is here, when that helps under load; listening for QUIC asks for it
     #[arg(long)]
     pub(crate) public: bool,
+    /// Ask this network's gateway (PCP, NAT-PMP, UPnP) to let others in at one of its ports
+    #[arg(long)]
+    pub(crate) map_port: bool,
     /// Use this router from now on: a contact's name, URI (an invite too), link JSON or hashname; `@FILE` or `-` reads it; may be
     /// repeated
     #[arg(long, value_name = "TO")]

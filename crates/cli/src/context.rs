@@ -224,6 +224,7 @@ impl Context {
             max_links: None,
             // Nothing else has the time to wait for an announcement.
             mdns: Some(matches!(request, Request::Discover { .. })),
+            map_port: false,
             running: None,
             boxes: Cache::default(),
             chats,

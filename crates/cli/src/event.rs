@@ -322,6 +322,9 @@ pub(crate) struct Status {
     pub(crate) process: u32,
     pub(crate) uptime_s: u64,
     pub(crate) addresses: Vec<String>,
+    /// What came of asking the gateway for a way in, if it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mapping: Option<Mapping>,
     pub(crate) links: Vec<StatusLink>,
     /// Packets that were dropped without an answer, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
@@ -332,6 +335,13 @@ pub(crate) struct Status {
     pub(crate) routing: Option<Routing>,
     /// Commands that run at the moment, this one among them.
     pub(crate) commands: usize,
+}
+
+/// A way in through the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mapping {
+    /// The gateway's address and port that lead here; null while there are none.
+    pub(crate) address: Option<String>,
 }
 
 /// What an endpoint does for others as a router.

@@ -7,7 +7,8 @@ use indicatif::{HumanBytes, ProgressBar};
 use telemesh::Hashname;
 
 use crate::event::{
-    Contact, Door, Event, Explain, Happened, Id, Invited, Noticed, OpenInvite, Perf, Ping, Status, UpDown,
+    Contact, Door, Event, Explain, Happened, Id, Invited, Mapping, Noticed, OpenInvite, Perf, Ping, Status,
+    UpDown,
 };
 use crate::failure::Failure;
 use crate::output::Output;
@@ -417,6 +418,13 @@ impl Renderer {
         output.line(format_args!("up         {}, process {}", span(status.uptime_s), status.process))?;
         for address in &status.addresses {
             output.line(format_args!("listening  {address}"))?;
+        }
+        match &status.mapping {
+            Some(Mapping { address: Some(address) }) => {
+                output.line(format_args!("gateway    {address} leads here"))?;
+            }
+            Some(Mapping { address: None }) => output.line("gateway    no way in")?,
+            None => {}
         }
         let dropped: u64 = status.dropped.values().sum();
         output.line(format_args!("dropped    {dropped} packets without an answer"))?;

@@ -69,6 +69,11 @@ impl Settings {
         self.current.mdns
     }
 
+    /// Whether to ask the gateway for a way in.
+    pub(crate) fn port_mapping(&self) -> bool {
+        self.current.port_mapping.unwrap_or(false)
+    }
+
     /// Whether to lead others to each other.
     pub(crate) fn router(&self) -> bool {
         self.current.router.unwrap_or(false)

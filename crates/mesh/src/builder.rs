@@ -12,7 +12,7 @@ use telemesh_keys::KeySet;
 use telemesh_link::{
     Bridge, BridgeConfig, Gate, GateConfig, Identity, LinkConfig, MAX_SLOTS, NoUsableKey, TicketKey,
 };
-use telemesh_transport::{Discovery, Transport};
+use telemesh_transport::{Discovery, NetworkWatch, PortMapping, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -22,6 +22,7 @@ use crate::deadlines::Deadlines;
 use crate::discovery::{self, Discoveries};
 use crate::endpoint::LocalEndpoint;
 use crate::invites::Now;
+use crate::mapped::{self, Mapped};
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
 use crate::outlet::Outlet;
@@ -30,6 +31,7 @@ use crate::saver::Saver;
 use crate::shared::Shared;
 use crate::state::LinkError;
 use crate::store::{MemoryStore, PeerStore};
+use crate::surroundings;
 use crate::table::Table;
 use crate::tickets::Sought;
 use crate::traces::Traces;
@@ -47,7 +49,7 @@ pub const SURVIVE_DOWN: Duration = Duration::from_secs(60);
 pub struct MeshBuilder {
     keys: KeySet,
     transports: Vec<Arc<dyn Transport>>,
-    discoveries: Vec<Arc<dyn Discovery>>,
+    around: Around,
     registry: Registry,
     store: Arc<dyn PeerStore>,
     policy: Arc<dyn Policy>,
@@ -60,6 +62,14 @@ pub struct MeshBuilder {
     traces: Traces,
     services: Vec<Arc<dyn Service>>,
     router: Option<BridgeConfig>,
+}
+
+/// What knows the network around the machine.
+#[derive(Default)]
+struct Around {
+    discoveries: Vec<Arc<dyn Discovery>>,
+    watch: Option<Arc<dyn NetworkWatch>>,
+    mapping: Option<Arc<dyn PortMapping>>,
 }
 
 /// Why an endpoint could not be created.
@@ -94,7 +104,7 @@ impl MeshBuilder {
         Self {
             keys,
             transports: Vec::new(),
-            discoveries: Vec::new(),
+            around: Around::default(),
             registry: Registry::new(),
             store: Arc::new(MemoryStore::default()),
             policy: Arc::new(ContactsOnly),
@@ -120,7 +130,23 @@ impl MeshBuilder {
     /// Adds a way to find endpoints nearby, and to be found by them in [discover mode](Mesh::discover).
     #[must_use]
     pub fn discovery(mut self, discovery: impl Discovery) -> Self {
-        self.discoveries.push(Arc::new(discovery));
+        self.around.discoveries.push(Arc::new(discovery));
+        self
+    }
+
+    /// Reacts to changes of the machine's network by itself, as this watch tells them: at most once a second, and less often while
+    /// they go on. Default: only to [`Mesh::network_changed`].
+    #[must_use]
+    pub fn network_watch(mut self, watch: impl NetworkWatch) -> Self {
+        self.around.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// Asks this network's gateway to lead packets for one of its ports to the endpoint, which is then told to peers like any other
+    /// address, and given back at the [end](Mesh::close). Default: nobody is asked.
+    #[must_use]
+    pub fn port_mapping(mut self, mapping: impl PortMapping) -> Self {
+        self.around.mapping = Some(Arc::new(mapping));
         self
     }
 
@@ -252,9 +278,14 @@ impl MeshBuilder {
             traces: self.traces,
             survive_down: self.survive_down,
             deadlines: Arc::new(Deadlines::default()),
-            ways: Ways { whereabouts: Whereabouts::default(), wants, observed: Mutex::default() },
+            ways: Ways {
+                whereabouts: Whereabouts::default(),
+                wants,
+                observed: Mutex::default(),
+                mapped: Mapped::new(self.around.mapping),
+            },
             outlets: RwLock::new(outlets),
-            discoveries: Discoveries::new(self.discoveries),
+            discoveries: Discoveries::new(self.around.discoveries),
             runtime,
         });
         let link_config = LinkConfig::default();
@@ -286,16 +317,17 @@ impl MeshBuilder {
             let addresses: Vec<_> = info.addresses().collect();
             shared.add_contact(&info, &addresses).map_err(CreateError::Contact)?;
         }
-        Ok(start(shared, wanted))
+        Ok(start(shared, wanted, self.around.watch))
     }
 }
 
-fn start(shared: Arc<Shared>, wanted: UnboundedReceiver<Want>) -> Mesh {
+fn start(shared: Arc<Shared>, wanted: UnboundedReceiver<Want>, watch: Option<Arc<dyn NetworkWatch>>) -> Mesh {
     let runtime = shared.core.runtime.clone();
     let mut tasks = vec![
         runtime.spawn(shared.core.deadlines.clone().run()).abort_handle(),
         runtime.spawn(shared.core.saver.clone().run()).abort_handle(),
         runtime.spawn(wants::run(shared.clone(), wanted)).abort_handle(),
+        runtime.spawn(mapped::follow(shared.clone())).abort_handle(),
     ];
     for outlet in shared.core.outlets() {
         tasks.push(runtime.spawn(outlet.clone().run()).abort_handle());
@@ -309,6 +341,8 @@ fn start(shared: Arc<Shared>, wanted: UnboundedReceiver<Want>) -> Mesh {
     for heard in discoveries {
         tasks.push(runtime.spawn(discovery::hear(shared.clone(), heard)).abort_handle());
     }
+    tasks
+        .extend(watch.map(|watch| runtime.spawn(surroundings::follow(shared.clone(), watch)).abort_handle()));
     Mesh::start(shared, tasks)
 }
 

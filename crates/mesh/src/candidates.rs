@@ -91,9 +91,10 @@ impl Shared {
             .flat_map(|outlet| outlet.transport.local_addresses())
             .collect::<Vec<_>>();
         // The outside ones first: there is room for so many, and an interface more or less matters less.
+        let mapped = self.core.ways.mapped.address().map(PathAddress::Udp);
         let seen = self.core.ways.observed.lock().newest_first();
         let mut info = LinkInfo::unresolved(self.core.hashname());
-        for address in seen.into_iter().chain(local) {
+        for address in mapped.into_iter().chain(seen).chain(local) {
             let may = address.socket_address().is_some_and(|at| match tell {
                 Tell::All => !at.ip().is_loopback() || same_machine,
                 Tell::Public => is_public(&at.ip()),
@@ -167,15 +168,20 @@ fn is_link_local(address: &PathAddress) -> bool {
     }
 }
 
-/// Whether an address is one of the internet's: not of a private network (RFC 1918, RFC 6598, RFC 4193) or of this machine.
-fn is_public(ip: &IpAddr) -> bool {
+/// Whether an address is one of the internet's: not of a private network (RFC 1918, RFC 6598, RFC 4193), of this machine, of many or
+/// of nobody.
+pub(crate) fn is_public(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let shared = a == 100 && (64..128).contains(&b);
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared)
+            let nobody = a == 0 || a >= 224;
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || nobody)
         }
-        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+        IpAddr::V6(ip) => {
+            let local = ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local();
+            !(local || ip.is_unspecified() || ip.is_multicast())
+        }
     }
 }
 
@@ -195,6 +201,11 @@ mod tests {
             "fd00::1",
             "fe80::1",
             "::1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "ff02::1",
         ] {
             assert!(!is_public(&private.parse().unwrap()), "{private}");
         }

@@ -16,6 +16,7 @@ use crate::cell::LinkCell;
 use crate::clock::WallClock;
 use crate::deadlines::Deadlines;
 use crate::discovery::Discoveries;
+use crate::mapped::Mapped;
 use crate::outlet::{Outlet, Sent};
 use crate::saver::Saver;
 use crate::traces::Traces;
@@ -51,6 +52,8 @@ pub(crate) struct Ways {
     pub(crate) wants: Wants,
     /// Our addresses as others see them.
     pub(crate) observed: Mutex<Observed>,
+    /// The way in through the gateway, if there is to be one.
+    pub(crate) mapped: Mapped,
 }
 
 impl Core {

@@ -23,6 +23,11 @@
 //! nothing: links look for what was heard by a clock of their own. In discover mode, see [`Mesh::discover`], the endpoint is
 //! announced itself.
 //!
+//! # When the network changes
+//!
+//! A [watch](telemesh_transport::NetworkWatch) tells that this machine has other addresses, or sends by another way: peers are told
+//! where the endpoint is now, and links prove their paths at once, see [`MeshBuilder::network_watch`].
+//!
 //! # What it says about itself
 //!
 //! `tracing` spans `link` and `channel` with the peer's short hashname, on level debug; [`Mesh::metrics`] for figures, with the
@@ -46,6 +51,7 @@ mod grant;
 mod inner;
 mod invites;
 mod link;
+mod mapped;
 mod mesh;
 mod metrics;
 mod numbers;
@@ -62,6 +68,7 @@ mod shared;
 mod state;
 mod store;
 mod streams;
+mod surroundings;
 mod table;
 mod tickets;
 mod traces;

@@ -128,13 +128,20 @@ impl Mesh {
         self.shared().core.outlets().iter().flat_map(|outlet| outlet.transport.local_addresses()).collect()
     }
 
+    /// The gateway's address that leads here, if a [port mapping](MeshBuilder::port_mapping) was asked for and had.
+    #[must_use]
+    pub fn mapped_address(&self) -> Option<std::net::SocketAddr> {
+        self.shared().core.ways.mapped.address()
+    }
+
     /// Hashname, keys and addresses: all that a contact needs to link to this endpoint.
     #[must_use]
     pub fn link_info(&self) -> LinkInfo {
         let keys = self.shared().core.identity.public_keys().clone();
         let info = LinkInfo::new(keys).unwrap_or_else(|_| LinkInfo::unresolved(self.hashname()));
         let hints = self.shared().router_hints();
-        let paths = self.addresses().into_iter().map(PathHint::from).chain(hints);
+        let mapped = self.mapped_address().map(PathAddress::Udp);
+        let paths = self.addresses().into_iter().chain(mapped).map(PathHint::from).chain(hints);
         paths.fold(info, |info, path| match info.clone().with_path(path) {
             Ok(longer) => longer,
             // More addresses than an information has room for.
@@ -240,6 +247,9 @@ impl Mesh {
 
     /// The local network has changed: sockets are opened anew, and every link proves its paths.
     ///
+    /// With a [watch](MeshBuilder::network_watch) there is seldom a reason to call this: the machine was asleep and its sockets are
+    /// dead, say. Sockets whose port the system chose get another one.
+    ///
     /// # Errors
     /// When a transport has no socket any more.
     pub fn network_changed(&self) -> std::io::Result<()> {
@@ -247,6 +257,7 @@ impl Mesh {
         let rebound: Vec<_> =
             self.shared().core.outlets().iter().map(|outlet| outlet.transport.rebind()).collect();
         self.shared().core.ways.observed.lock().clear();
+        self.shared().ask_for_way_in();
         for cell in self.shared().links() {
             cell.drive(|inner, now, outcome| {
                 inner.network_changed(now);
@@ -283,6 +294,7 @@ impl Mesh {
         let deadline = clock::now() + CLOSE_TIMEOUT;
         // A store that fails has been reported, and what it holds is still sound.
         let _ = tokio::time::timeout_at(deadline.into(), self.saved()).await;
+        self.shared().core.ways.mapped.release().await;
         self.running.stop();
         Closed { delivered }
     }
@@ -295,6 +307,7 @@ impl Running {
             task.abort();
         }
         self.shared.core.discoveries.stop();
+        self.shared.core.ways.mapped.stop();
         self.shared.core.close_outlets();
         self.shared.core.saver.end();
         self.shared.core.trust.strangers.end();

@@ -44,6 +44,12 @@ pub struct Builder {
     transports: bool,
     /// Whether to hear who is on the local network; `None` for what goes with the transports.
     mdns: Option<bool>,
+    /// Whether to follow changes of the machine's network; `None` as for `mdns`.
+    #[cfg(feature = "watch")]
+    watch: Option<bool>,
+    /// Whether to ask the gateway for a way in.
+    #[cfg(feature = "portmap")]
+    map_port: bool,
 }
 
 impl Builder {
@@ -63,6 +69,10 @@ impl Builder {
             port: 0,
             transports: false,
             mdns: None,
+            #[cfg(feature = "watch")]
+            watch: None,
+            #[cfg(feature = "portmap")]
+            map_port: false,
         }
     }
 
@@ -110,6 +120,26 @@ impl Builder {
     #[must_use]
     pub fn mdns(mut self, mdns: bool) -> Self {
         self.mdns = Some(mdns);
+        self
+    }
+
+    /// Whether to notice by itself when this machine has other addresses or sends by another way: peers are told where it is, and
+    /// links prove their paths at once, once a second at most. Default: yes, if it listens for UDP at other addresses than
+    /// loopback. It sends nothing to find out.
+    #[cfg(feature = "watch")]
+    #[must_use]
+    pub fn watch_network(mut self, watch: bool) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Whether to ask this network's gateway, by PCP, NAT-PMP or UPnP, to lead packets for one of its ports to the endpoint. Peers are
+    /// told that address like any other, [`Mesh::mapped_address`] says whether there is one, and it is given back at the end.
+    /// Default: no, and then the gateway is sent nothing.
+    #[cfg(feature = "portmap")]
+    #[must_use]
+    pub fn map_port(mut self, map: bool) -> Self {
+        self.map_port = map;
         self
     }
 
@@ -201,7 +231,13 @@ impl Builder {
     #[allow(clippy::unused_async, reason = "transports that take time to come up will be awaited here")]
     pub async fn create(self) -> Result<Mesh, CreateError> {
         #[cfg_attr(
-            not(any(feature = "udp", feature = "quic", feature = "mdns")),
+            not(any(
+                feature = "udp",
+                feature = "quic",
+                feature = "mdns",
+                feature = "portmap",
+                feature = "watch"
+            )),
             allow(unused_mut, reason = "what the features bring is added to it")
         )]
         let mut mesh = self.mesh;
@@ -225,23 +261,44 @@ impl Builder {
         }
         // Without a transport of ours nothing is added, and the mesh says so if none was given.
         #[cfg(not(feature = "udp"))]
-        let _ = (port, transports);
+        let _ = port;
+        let udp = cfg!(feature = "udp") && (!listen.is_empty() || !transports);
+        let is_loopback = !listen.is_empty() && listen.iter().all(|address| address.ip().is_loopback());
+        let on_a_network = udp && !is_loopback;
         #[cfg(feature = "mdns")]
-        {
-            let udp = cfg!(feature = "udp") && (!listen.is_empty() || !transports);
-            let is_reachable = listen.is_empty() || listen.iter().any(|address| !address.ip().is_loopback());
-            if mdns.unwrap_or(udp && is_reachable) {
-                mesh = match telemesh_mdns::Mdns::open() {
-                    Ok(mdns) => mesh.discovery(mdns),
-                    Err(error) => {
-                        tracing::warn!(%error, "nobody is heard on the local network");
-                        mesh
-                    }
-                };
-            }
+        if mdns.unwrap_or(on_a_network) {
+            mesh = match telemesh_mdns::Mdns::open() {
+                Ok(mdns) => mesh.discovery(mdns),
+                Err(error) => {
+                    tracing::warn!(%error, "nobody is heard on the local network");
+                    mesh
+                }
+            };
         }
         #[cfg(not(feature = "mdns"))]
-        let _ = (listen, mdns);
+        let _ = mdns;
+        #[cfg(feature = "watch")]
+        if self.watch.unwrap_or(on_a_network) {
+            mesh = match telemesh_watch::SystemWatch::open() {
+                Ok(watch) => mesh.network_watch(watch),
+                Err(error) => {
+                    tracing::warn!(%error, "changes of the network are not noticed");
+                    mesh
+                }
+            };
+        }
+        #[cfg(not(any(feature = "mdns", feature = "watch")))]
+        let _ = on_a_network;
+        #[cfg(feature = "portmap")]
+        if self.map_port {
+            mesh = match telemesh_portmap::PortMapper::open(telemesh_portmap::Options::default()) {
+                Ok(mapper) => mesh.port_mapping(mapper),
+                Err(error) => {
+                    tracing::warn!(%error, "the gateway is not asked for a way in");
+                    mesh
+                }
+            };
+        }
         Ok(mesh.create()?)
     }
 }

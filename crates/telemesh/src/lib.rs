@@ -58,7 +58,7 @@
 //!
 //! This crate plugs together what can also be used alone: `telemesh-hashname`, `telemesh-keys`, `telemesh-link` (the sans-IO
 //! protocol), `telemesh-engine` (reliable streams, sans-IO), `telemesh-channel` (the traits), `telemesh-mesh` (the runtime),
-//! `telemesh-box`, `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-stream`, `telemesh-files`,
+//! `telemesh-box`, `telemesh-store`, `telemesh-udp`, `telemesh-quic`, `telemesh-mdns`, `telemesh-watch`, `telemesh-portmap`, `telemesh-stream`, `telemesh-files`,
 //! `telemesh-sock`, `telemesh-thtp`, `telemesh-ws`. Its features choose channels and transports.
 
 mod builder;
@@ -102,6 +102,8 @@ pub use telemesh_mesh::{
     Mesh, Metrics, Missing, OpenInvite, PathAddress, PathState, PathStatus, PeerStore, PingError, Policy,
     Pong, Standing, State, StoreError, TooManyInvites, Verdict, Via,
 };
+#[cfg(feature = "portmap")]
+pub use telemesh_portmap as portmap;
 #[cfg(feature = "quic")]
 pub use telemesh_quic as quic;
 #[cfg(feature = "sock")]
@@ -123,6 +125,8 @@ pub use telemesh_thtp::{HttpOpener, HttpServer};
 pub use telemesh_transport as transport;
 #[cfg(feature = "udp")]
 pub use telemesh_udp as udp;
+#[cfg(feature = "watch")]
+pub use telemesh_watch as watch;
 pub use telemesh_wire as wire;
 #[cfg(feature = "ws")]
 pub use telemesh_ws as ws;

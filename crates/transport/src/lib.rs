@@ -1,8 +1,9 @@
-//! The small traits that a transport and a discovery implement.
+//! The small traits that transports implement, and what knows the network around them.
 //!
 //! A [`Transport`] carries whole datagrams between path addresses: UDP, QUIC datagrams, or memory in a test. It knows
-//! nothing of links, keys or trust. A [`Discovery`] tells endpoints of the same network about each other. The mesh is
-//! written against these traits and never against one transport.
+//! nothing of links, keys or trust. A [`Discovery`] tells endpoints of the same network about each other, and a
+//! [`NetworkWatch`] when this machine's network is another one; a [`PortMapping`] has a gateway lead packets here. The mesh is written against these traits and never against one
+//! transport.
 //!
 //! # Batches in, batches out
 //! A system call per datagram is what limits most user-space protocols, so both directions move batches:
@@ -24,16 +25,20 @@
 
 mod discovery;
 mod error;
+mod mapping;
 mod receive;
 mod transmit;
 mod transport;
+mod watch;
 
 pub use discovery::{Announcement, Discovery, DiscoveryError, DiscoveryEvent};
 pub use error::SendError;
+pub use mapping::PortMapping;
 pub use receive::{Arrival, BUFFER_SIZE, COPY_LIMIT, Datagrams, ReceiveBatch, Received};
 pub use telemesh_wire::PathAddress;
 pub use transmit::{Ecn, MAX_DATAGRAM, Transmit};
 pub use transport::Transport;
+pub use watch::{NetworkChange, NetworkWatch};
 
 // The README's code compiles and runs with the doc tests.
 #[cfg(doctest)]

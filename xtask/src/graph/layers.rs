@@ -34,9 +34,11 @@ pub(super) const LAYERS: &[Layer] = &[
             "telemesh-link",
             "telemesh-mdns",
             "telemesh-mesh",
+            "telemesh-portmap",
             "telemesh-quic",
             "telemesh-transport",
             "telemesh-udp",
+            "telemesh-watch",
         ],
     },
     // What an endpoint keeps on a disk, for whoever wants it there: mesh knows only the trait.
@@ -46,10 +48,10 @@ pub(super) const LAYERS: &[Layer] = &[
         never: &["telemesh-engine", "telemesh-link", "telemesh-transport"],
     },
     // Above mesh, so that an arrow from mesh to a transport is an upward one. They carry packets without knowing
-    // what is inside, for whoever uses the traits.
+    // what is inside, or tell what the network is like, for whoever uses the traits.
     Layer {
         name: "transports",
-        crates: &["telemesh-mdns", "telemesh-quic", "telemesh-udp"],
+        crates: &["telemesh-mdns", "telemesh-portmap", "telemesh-quic", "telemesh-udp", "telemesh-watch"],
         never: &["telemesh-channel", "telemesh-engine", "telemesh-link", "telemesh-mesh"],
     },
     Layer { name: "mesh", crates: &["telemesh-mesh"], never: &[] },

@@ -24,6 +24,8 @@ pub(super) struct Identity {
     pub(super) hashname: String,
     /// Keys as link JSON; no paths, since it does not run yet.
     link: Value,
+    /// Sections of its configuration that the lab does not write by itself.
+    settings: String,
 }
 
 /// Whom an endpoint knows from its start.
@@ -76,12 +78,19 @@ impl Identity {
     pub(super) fn new(program: &Path, folder: &Path, name: &'static str) -> Result<Self> {
         let home = folder.join(name);
         let (program, home) = (program.to_owned(), home);
-        let mut identity = Self { name, program, home, hashname: String::new(), link: Value::Null };
+        let mut identity =
+            Self { name, program, home, hashname: String::new(), link: Value::Null, settings: String::new() };
         let told = identity.tell(None, &["id"])?;
         let id = told.first().context("`id` says nothing")?;
         identity.hashname = id["hashname"].as_str().context("no hashname")?.to_owned();
         identity.link = id["link"].clone();
         Ok(identity)
+    }
+
+    /// The same with these sections in its configuration.
+    pub(super) fn with_settings(mut self, settings: &str) -> Self {
+        settings.clone_into(&mut self.settings);
+        self
     }
 
     /// Starts the endpoint with these contacts, and waits until it is ready.
@@ -113,6 +122,7 @@ impl Identity {
                 contact.router
             ));
         }
+        text.push_str(&self.settings);
         fs::write(self.home.join("telemesh.toml"), text)?;
         self.start(namespace)
     }
@@ -177,6 +187,23 @@ impl Endpoint {
             Some(path) if path.starts_with("peer:") => Used::Circuit,
             Some(path) => Used::Direct(path.to_owned()),
         })
+    }
+
+    /// What one of doctor's checks says.
+    pub(super) fn doctor(&self, check: &str) -> Result<Value> {
+        // Some other check may fail here, which is none of the lab's business.
+        let output =
+            self.identity.command(Some(&self.namespace), &["doctor"]).stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut checks = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        checks
+            .find(|one| one["check"] == check)
+            .with_context(|| format!("doctor says nothing about {check}: {text}"))
+    }
+
+    /// Ends it in order.
+    pub(super) fn stop(&self) -> Result<()> {
+        self.tell(&["stop"]).map(drop)
     }
 
     /// All that `explain` says, for a report about what went wrong.

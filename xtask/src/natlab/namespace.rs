@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -53,6 +54,27 @@ impl Namespace {
         run(self.command(Path::new("sh")).arg("-e"), &script)
     }
 
+    /// The first IPv4 address of an interface.
+    pub(super) fn address_of(&self, interface: &str) -> Result<Ipv4Addr> {
+        let arguments = ["-netns", &self.name, "-o", "-4", "address", "show", "dev", interface];
+        let told = told(Command::new("ip").args(arguments))?;
+        let address = told.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        let address = address.and_then(|address| address.split('/').next());
+        address.with_context(|| format!("{interface} has no address"))?.parse().context("no address")
+    }
+
+    /// Packets that an interface has sent so far.
+    pub(super) fn packets_sent(&self, interface: &str) -> Result<u64> {
+        let file = format!("/sys/class/net/{interface}/statistics/tx_packets");
+        let told = told(self.command(Path::new("cat")).arg(file))?;
+        told.trim().parse().context("no number of packets")
+    }
+
+    /// What `nft` says of a counter.
+    pub(super) fn counter(&self, table: &str, name: &str) -> Result<String> {
+        told(self.command(Path::new("nft")).args(["list", "counter", "inet", table, name]))
+    }
+
     /// Forgets every connection that NAT and firewall know.
     pub(super) fn forget_connections(&self) -> Result<()> {
         let mut command = self.command(Path::new("conntrack"));
@@ -88,6 +110,13 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// What a command prints.
+fn told(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Runs a command with this on its standard input.

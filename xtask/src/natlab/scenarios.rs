@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::download::{Download, SIZE};
 use super::endpoint::{Contact, Endpoint, Identity, Used};
+use super::idle;
 use super::kinds::Kind;
+use super::mapping;
 use super::meeting::{DIRECT, Family, Folder, LINKED, Meeting, QUIC_PORT, ROUTER_PORT, Side};
 use super::stream::Flow;
 use super::world::{Host, Place, World};
@@ -39,6 +41,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "the receiver's address changes", run: receiver_moves },
     Scenario { name: "one of two uplinks goes away", run: uplink_goes },
     Scenario { name: "a download, and uplinks go and come", run: download },
+    Scenario { name: "an idle link's end gets another address", run: idle::moves },
+    Scenario { name: "an idle link's uplink goes away", run: idle::uplink_goes },
+    Scenario { name: "port mapping, both symmetric", run: mapping::way_in },
+    Scenario { name: "an interface flaps beside an idle link", run: idle::flaps },
 ];
 
 /// How many of [`SCENARIOS`] CI runs.
@@ -64,7 +70,7 @@ const TRANSFER: Duration = Duration::from_secs(60);
 /// How long a link that must stay on its circuit is watched.
 const WATCHED: Duration = Duration::from_secs(5);
 
-const OPEN: [Kind; 2] = [Kind::None, Kind::None];
+pub(super) const OPEN: [Kind; 2] = [Kind::None, Kind::None];
 const HOMES: [Kind; 2] = [Kind::PortRestricted, Kind::PortRestricted];
 
 fn blocked(program: &Path) -> Result<String> {
@@ -255,7 +261,12 @@ fn receiver_moves(program: &Path) -> Result<String> {
 fn moves(program: &Path, name: &str, side: usize) -> Result<Duration> {
     let meeting = direct(program, name, OPEN)?;
     let flow = Flow::start(&meeting.a, &meeting.b)?;
-    let place = meeting.sides[side].outside();
+    change_address(meeting.sides[side].outside())?;
+    flow.goes_on(LINKED)?;
+    flow.finish()
+}
+
+pub(super) fn change_address(place: &Place) -> Result<()> {
     place.namespace.ip(&format!(
         "address add {new}/28 dev wan
          address delete {old}/28 dev wan
@@ -263,9 +274,7 @@ fn moves(program: &Path, name: &str, side: usize) -> Result<Duration> {
         new = place.spare(1),
         old = place.ipv4,
         gateway = place.gateway()
-    ))?;
-    flow.goes_on(LINKED)?;
-    flow.finish()
+    ))
 }
 
 fn uplink_goes(program: &Path) -> Result<String> {
@@ -273,26 +282,27 @@ fn uplink_goes(program: &Path) -> Result<String> {
 }
 
 fn loses_uplink(program: &Path) -> Result<Duration> {
-    let meeting = Meeting::new(program, "uplinks", OPEN, Family::Ipv4, |world, _, sides| {
-        world.second_line(sides[0].outside())
-    })?;
-    meeting.arrive()?;
-    meeting.link()?;
-    meeting.direct(DIRECT)?;
+    let meeting = two_uplinks(program, "uplinks")?;
     let flow = Flow::start(&meeting.a, &meeting.b)?;
     meeting.sides[0].namespace().ip("link set wan down")?;
     flow.goes_on(LINKED)?;
     flow.finish()
 }
 
-/// A file through `forward`, while the uplink it comes over goes away, comes back, and the other one goes.
-fn download(program: &Path) -> Result<String> {
-    let meeting = Meeting::new(program, "download", OPEN, Family::Ipv4, |world, _, sides| {
+/// A link that is direct, of which one end has two lines.
+pub(super) fn two_uplinks(program: &Path, name: &str) -> Result<Meeting> {
+    let meeting = Meeting::new(program, name, OPEN, Family::Ipv4, |world, _, sides| {
         world.second_line(sides[0].outside())
     })?;
     meeting.arrive()?;
     meeting.link()?;
     meeting.direct(DIRECT)?;
+    Ok(meeting)
+}
+
+/// A file through `forward`, while the uplink it comes over goes away, comes back, and the other one goes.
+fn download(program: &Path) -> Result<String> {
+    let meeting = two_uplinks(program, "download")?;
     let place = meeting.sides[0].outside();
     let changes = [
         "link set wan down".to_owned(),
@@ -323,7 +333,7 @@ fn hardly_noticed(run: impl Fn() -> Result<Duration>) -> Result<String> {
 }
 
 /// Two that are linked directly.
-fn direct(program: &Path, name: &str, kinds: [Kind; 2]) -> Result<Meeting> {
+pub(super) fn direct(program: &Path, name: &str, kinds: [Kind; 2]) -> Result<Meeting> {
     let meeting = Meeting::new(program, name, kinds, Family::Ipv4, |_, _, _| Ok(()))?;
     meeting.arrive()?;
     meeting.link()?;

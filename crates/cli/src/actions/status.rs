@@ -4,7 +4,7 @@ use telemesh::{BridgeStats, Link};
 
 use super::{path, state};
 use crate::endpoint::Endpoint;
-use crate::event::{Event, Happened, Routing, Status, StatusLink, micros};
+use crate::event::{Event, Happened, Mapping, Routing, Status, StatusLink, micros};
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -19,6 +19,9 @@ pub(super) async fn run(endpoint: &Endpoint, session: &Session) -> Result<(), Fa
         process: std::process::id(),
         uptime_s: endpoint.uptime().as_secs(),
         addresses: mesh.addresses().iter().map(ToString::to_string).collect(),
+        mapping: endpoint
+            .maps_port()
+            .then(|| Mapping { address: mesh.mapped_address().map(|address| address.to_string()) }),
         links,
         dropped: mesh.metrics().dropped,
         invites: mesh.invites().len(),

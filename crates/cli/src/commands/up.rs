@@ -128,6 +128,7 @@ async fn start(
         router: options.router || settings.router(),
         max_links: settings.max_links(),
         mdns: settings.mdns(),
+        map_port: options.map_port || settings.port_mapping(),
         running: Some(running),
         boxes: Cache {
             at: options.cache.clone().or_else(|| settings.cache().cloned()),

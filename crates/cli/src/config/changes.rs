@@ -25,6 +25,8 @@ pub(crate) enum Change {
     Discover,
     /// `mdns`.
     Mdns,
+    /// `network.port_mapping`.
+    PortMapping,
     /// `box`.
     Cache,
     /// One of the quotas of `box`.
@@ -56,6 +58,7 @@ impl Change {
             | Self::Quotas
             | Self::BoxTell
             | Self::Mdns
+            | Self::PortMapping
             | Self::Serve => true,
             Self::Log
             | Self::Discover
@@ -78,6 +81,7 @@ impl fmt::Display for Change {
             Self::SurviveDown => f.write_str("survive_down"),
             Self::Discover => f.write_str("discover"),
             Self::Mdns => f.write_str("mdns"),
+            Self::PortMapping => f.write_str("network.port_mapping"),
             Self::Cache => f.write_str("box"),
             Self::Quotas => f.write_str("quotas of box"),
             Self::BoxTell => f.write_str("box_tell"),
@@ -103,6 +107,7 @@ impl Config {
             survive_down,
             discover,
             mdns,
+            port_mapping,
             cache,
             quotas,
             box_tell,
@@ -119,6 +124,7 @@ impl Config {
             (*survive_down != new.survive_down, Change::SurviveDown),
             (*discover != new.discover, Change::Discover),
             (*mdns != new.mdns, Change::Mdns),
+            (*port_mapping != new.port_mapping, Change::PortMapping),
             (*cache != new.cache, Change::Cache),
             (*quotas != new.quotas, Change::Quotas),
             (*box_tell != new.box_tell, Change::BoxTell),

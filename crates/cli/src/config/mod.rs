@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) discover: Option<telemesh::Discover>,
     /// Whether to hear who is on the local network.
     pub(crate) mdns: Option<bool>,
+    /// Whether to ask the gateway for a way in.
+    pub(crate) port_mapping: Option<bool>,
     /// Where messages for others are kept.
     pub(crate) cache: Option<CacheAt>,
     /// How much of them.

@@ -99,6 +99,12 @@ fn config(mut root: Section<'_>, problems: &mut Problems<'_>) -> Config {
         let checked = |text: &str| crate::endpoint::serve::check(text).map(|()| text.to_owned());
         item.parsed("a folder, or a URL like \"http://127.0.0.1:3000\"", checked, problems)
     });
+    if let Some(item) = root.take("network")
+        && let Some(mut section) = item.section("a section with `port_mapping`", problems)
+    {
+        config.port_mapping = section.take("port_mapping").and_then(|item| item.boolean(problems));
+        section.finish(&TOP_LEVEL, problems);
+    }
     if let Some(item) = root.take("contacts") {
         config.contacts = contacts(&item, problems);
     }

@@ -70,7 +70,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         "colour = 1",
         "line 1: colour: unknown key; known here: listen, public, router, log, max_links, survive_down, \
          discover, mdns, box, box_per_sender, box_per_recipient, box_total, box_max_message, box_keep, \
-         box_tell, box_via, serve, contacts",
+         box_tell, box_via, serve, network, contacts",
     );
     one_problem(
         &format!("[contacts.bob]\nlink = \"{ONE}\"\ngrant = []"),
@@ -97,6 +97,26 @@ fn what_is_kept_for_others_has_quotas() {
     one_problem(
         "box_total = \"much\"",
         "line 1: box_total: found \"much\": a number with its unit is needed, like 512KiB, 64MiB or 2GiB",
+    );
+}
+
+#[test]
+fn the_gateway_is_asked_only_by_who_says_so() {
+    assert_eq!(read("").unwrap().port_mapping, None);
+    assert_eq!(read("[network]\nport_mapping = true").unwrap().port_mapping, Some(true));
+    one_problem(
+        "port_mapping = true",
+        "line 1: port_mapping: unknown key; known here: listen, public, router, log, max_links, survive_down, \
+         discover, mdns, box, box_per_sender, box_per_recipient, box_total, box_max_message, box_keep, \
+         box_tell, box_via, serve, network, contacts",
+    );
+    one_problem(
+        "[network]\nport_maping = true",
+        "line 2: network.port_maping: unknown key, did you mean `port_mapping`?",
+    );
+    one_problem(
+        "[network]\nport_mapping = 1",
+        "line 2: network.port_mapping: found the number 1, wanted true or false",
     );
 }
 

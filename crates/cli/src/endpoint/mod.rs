@@ -50,6 +50,8 @@ struct Inner {
     inviting: Mutex<()>,
     /// Who keeps our messages besides our routers.
     box_via: Mutex<Vec<Hashname>>,
+    /// Whether the gateway is asked for a way in.
+    maps_port: bool,
     started: Instant,
     /// What only an endpoint that stays up has.
     running: Option<Running>,
@@ -79,6 +81,8 @@ pub(crate) struct Start<'a> {
     pub(crate) max_links: Option<usize>,
     /// Whether to hear who is on the local network; if nothing is said, where that makes sense.
     pub(crate) mdns: Option<bool>,
+    /// Whether to ask the gateway for a way in.
+    pub(crate) map_port: bool,
     pub(crate) running: Option<Running>,
     /// What its boxes do for others.
     pub(crate) boxes: Cache,
@@ -115,6 +119,7 @@ impl Endpoint {
         if let Some(mdns) = start.mdns {
             builder = builder.mdns(mdns);
         }
+        builder = builder.map_port(start.map_port);
         if let Some(store) = start.store {
             builder = builder.store(Arc::new(store));
         }
@@ -138,6 +143,7 @@ impl Endpoint {
             chats,
             inviting: Mutex::default(),
             box_via: Mutex::default(),
+            maps_port: start.map_port,
             started: Instant::now(),
             running: start.running,
             home: start.home,
@@ -190,6 +196,11 @@ impl Endpoint {
     /// An endpoint that was started for something else has none.
     pub(crate) fn chats(&self) -> Result<&Chats, Failure> {
         self.inner.chats.as_ref().ok_or_else(|| Failure::Failed("this endpoint has no chats".into()))
+    }
+
+    /// Whether the gateway is asked for a way in.
+    pub(crate) fn maps_port(&self) -> bool {
+        self.inner.maps_port
     }
 
     fn guests(&self) -> &Arc<Guests> {

@@ -7,7 +7,12 @@ pub(crate) fn reachable_addresses() -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     match if_addrs::get_if_addrs() {
         Ok(interfaces) => {
-            for address in interfaces.iter().map(if_addrs::Interface::ip).filter(is_reachable) {
+            for address in interfaces
+                .iter()
+                .filter(|interface| interface.is_oper_up())
+                .map(if_addrs::Interface::ip)
+                .filter(is_reachable)
+            {
                 if !addresses.contains(&address) {
                     addresses.push(address);
                 }

@@ -15,7 +15,12 @@ pub(crate) fn reachable_addresses() -> Vec<IpAddr> {
         }
     };
     let mut addresses = Vec::new();
-    for address in interfaces.iter().map(if_addrs::Interface::ip).filter(is_reachable) {
+    for address in interfaces
+        .iter()
+        .filter(|interface| interface.is_oper_up())
+        .map(if_addrs::Interface::ip)
+        .filter(is_reachable)
+    {
         if !addresses.contains(&address) {
             addresses.push(address);
         }

@@ -6,6 +6,7 @@
 mod clock;
 mod firewall;
 mod home;
+mod mapping;
 mod mdns;
 mod network;
 mod report;
@@ -40,6 +41,7 @@ pub(crate) async fn run(context: &Context, config_file: Option<&Path>) -> Result
         tally.add(&check)?;
     }
     tally.add(&mdns::check(config.mdns))?;
+    tally.add(&mapping::check(&folder, config.port_mapping.unwrap_or(false)).await)?;
     for check in firewall::checks(&config.listen) {
         tally.add(&check)?;
     }
