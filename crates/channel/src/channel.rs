@@ -115,26 +115,6 @@ impl Channel {
         self.raw.poll_write_chunk(cx, chunk)
     }
 
-    /// As [`poll_write_chunk`](Self::poll_write_chunk), and ends the writing direction when it has taken all of `chunk`: the end
-    /// travels with the last bytes.
-    ///
-    /// # Errors
-    /// As [`write_chunk`](Self::write_chunk).
-    pub fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
-        self.writable()?;
-        let written = ready!(self.raw.poll_write_last(cx, chunk))?;
-        self.write_ended = chunk.is_empty();
-        Poll::Ready(Ok(written))
-    }
-
-    /// Ends the writing direction, for an end that nobody waits for: it may travel with whatever goes to the peer next.
-    pub fn finish_soon(&mut self) {
-        if !self.write_ended {
-            self.write_ended = true;
-            self.raw.shutdown_soon();
-        }
-    }
-
     /// Ends the writing direction; what was written is delivered even if the channel is dropped next. The same as `shutdown`.
     ///
     /// # Errors
@@ -170,9 +150,20 @@ impl Channel {
         self.raw.set_priority(priority);
     }
 
+    /// While a channel is corked, what is written and the end of writing may wait up to 5 ms for something else that the link
+    /// sends, so that several writes, or the last one and the end, share a packet. Taking the cork out sends what waits, as does
+    /// a write that finds no room or a read that finds nothing.
+    pub fn cork(&mut self, corked: bool) {
+        self.raw.cork(corked);
+    }
+
     /// Two halves for two tasks. Unlike those of [`tokio::io::split`], they keep the zero-copy functions and the codes.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         crate::split::split(self)
+    }
+
+    pub(crate) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<ChannelError> {
+        self.raw.poll_stopped(cx)
     }
 
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

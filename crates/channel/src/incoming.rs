@@ -67,31 +67,16 @@ impl Incoming {
         }
     }
 
-    /// Accepts a reliable channel; the peer is told at once.
+    /// Accepts a reliable channel. The peer is told with the first bytes that are written, as soon as something is waited for from
+    /// it, or after a few milliseconds.
     ///
     /// # Errors
     /// [`AcceptError::WrongKind`] if the peer opened an unreliable one; it is refused then.
-    pub fn accept(self) -> Result<Channel, AcceptError> {
-        self.accept_as(Pending::accept)
-    }
-
-    /// As [`accept`](Self::accept), for a handler that answers soon: the peer is told with the first bytes that are written, in
-    /// the same packet, or when the channel is flushed or ended. Until then the peer's [`Channel::accepted`] waits.
-    ///
-    /// # Errors
-    /// As [`accept`](Self::accept).
-    pub fn accept_with_first_write(self) -> Result<Channel, AcceptError> {
-        self.accept_as(Pending::accept_with_first_write)
-    }
-
-    fn accept_as(
-        mut self,
-        accept: impl FnOnce(Box<dyn Pending<Box<dyn RawStream>>>) -> Box<dyn RawStream>,
-    ) -> Result<Channel, AcceptError> {
+    pub fn accept(mut self) -> Result<Channel, AcceptError> {
         match self.pending.take() {
             Some(PendingKind::Reliable(pending)) => {
                 let channel_type = std::mem::take(&mut self.open.channel_type);
-                Ok(Channel::new(self.peer, channel_type, accept(pending)).with_permit(self.permit.take()))
+                Ok(Channel::new(self.peer, channel_type, pending.accept()).with_permit(self.permit.take()))
             }
             other => Err(self.wrong_kind(other)),
         }

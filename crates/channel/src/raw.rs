@@ -1,7 +1,7 @@
 //! What a carrier of channels (the mesh, the memory pair) implements. Users of channels need nothing from here.
 
 use std::io;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use telemesh_wire::Refusal;
@@ -92,26 +92,15 @@ pub trait RawStream: Send {
         })
     }
 
-    /// As [`poll_write_chunk`](Self::poll_write_chunk), and ends the writing direction when it has taken all of `chunk`, so that
-    /// the end can travel with the last bytes. The default does one after the other.
-    ///
-    /// # Errors
-    /// As [`poll_write`](Self::poll_write).
-    fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
-        let written = ready!(self.poll_write_chunk(cx, chunk))?;
-        if chunk.is_empty()
-            && let Poll::Ready(ended) = self.poll_shutdown(cx)
-        {
-            ended?;
-        }
-        Poll::Ready(Ok(written))
-    }
-
     /// Resolves when all written bytes are with the carrier. It does not wait for the peer.
     ///
     /// # Errors
     /// As [`poll_write`](Self::poll_write).
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Resolves when the peer reads no more, or the channel is lost: whatever would be written from then on is for nobody. The
+    /// waker is that of a writer.
+    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<ChannelError>;
 
     /// Ends the writing direction. The first call already counts, even if it returns `Pending`: everything written before
     /// is delivered although the channel is dropped next.
@@ -120,18 +109,17 @@ pub trait RawStream: Send {
     /// As [`poll_write`](Self::poll_write).
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// As the first call of [`poll_shutdown`](Self::poll_shutdown), for an end that nobody waits for: the carrier may let it
-    /// travel with whatever goes to the peer next, and must not keep it for longer than it has other work to do.
-    fn shutdown_soon(&mut self) {
-        // What fails here has failed for the reader as well.
-        let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
-    }
-
     /// Gives up the writing direction: the peer's reads fail with [`ChannelError::Reset`], bytes under way may be dropped.
     fn reset(&mut self, code: u32);
 
     /// Gives up the reading direction: the peer's writes fail with [`ChannelError::Stopped`].
     fn stop(&mut self, code: u32);
+
+    /// While a stream is corked, what is written and the end of writing may wait a few milliseconds for something else that is
+    /// sent; taking the cork out sends it. A carrier that sends nothing by itself has nothing to do, as the default.
+    fn cork(&mut self, corked: bool) {
+        let _ = corked;
+    }
 
     /// Among the channels of a link those of a higher priority send first; 0 at the start, equals share fairly.
     fn set_priority(&mut self, priority: i32);
@@ -164,14 +152,8 @@ pub trait RawDatagrams: Send + Sync {
 ///
 /// None of them waits: what must be sent is queued.
 pub trait Pending<Accepted>: Send {
-    /// Accepts and tells the peer at once.
+    /// Accepts. The peer is told with the first bytes that are written, when something is waited for, or after a few milliseconds.
     fn accept(self: Box<Self>) -> Accepted;
-
-    /// Accepts; the peer is told with the first bytes that are written, or when the channel is flushed or shut down. The default
-    /// tells it at once.
-    fn accept_with_first_write(self: Box<Self>) -> Accepted {
-        self.accept()
-    }
 
     /// Refuses with a reason that the peer's opener reads.
     fn refuse(self: Box<Self>, refusal: Refusal);

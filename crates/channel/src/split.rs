@@ -11,6 +11,7 @@ use telemesh_hashname::Hashname;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::channel::Channel;
+use crate::error::ChannelError;
 use crate::raw::CANCELLED;
 
 /// The lock is held for one poll only and never across an await. Both halves lock the same link below anyway.
@@ -108,19 +109,6 @@ impl WriteHalf {
         lock(&self.shared).poll_write_chunk(cx, chunk)
     }
 
-    /// As [`Channel::poll_write_last`].
-    ///
-    /// # Errors
-    /// As [`Channel::write_chunk`].
-    pub fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
-        lock(&self.shared).poll_write_last(cx, chunk)
-    }
-
-    /// As [`Channel::finish_soon`].
-    pub fn finish_soon(&mut self) {
-        lock(&self.shared).finish_soon();
-    }
-
     /// As [`Channel::finish`].
     ///
     /// # Errors
@@ -129,9 +117,21 @@ impl WriteHalf {
         poll_fn(|cx| lock(&self.shared).poll_finish(cx)).await
     }
 
+    /// Resolves when the peer reads no more, or the channel is lost: for whoever works on something to write. It shares the
+    /// waker of writing, so poll it in the task that writes.
+    pub fn stopped(&self) -> impl Future<Output = ChannelError> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        poll_fn(move |cx| lock(&shared).poll_stopped(cx))
+    }
+
     /// As [`Channel::reset_writing`].
     pub fn reset(self, code: u32) {
         lock(&self.shared).reset_writing(code);
+    }
+
+    /// As [`Channel::cork`].
+    pub fn cork(&mut self, corked: bool) {
+        lock(&self.shared).cork(corked);
     }
 
     /// As [`Channel::set_priority`].

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use telemesh_channel::{CANCELLED, Channel, Hashname, OpenError, RawStream};
+use telemesh_channel::{CANCELLED, Channel, ChannelError, Hashname, OpenError, RawStream};
 use tokio::io::{AsyncWrite, ReadBuf};
 
 /// Gives `input`, takes a few bytes per write, and writes down what is asked of it.
@@ -47,6 +47,10 @@ impl RawStream for Plain {
 
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_stopped(&mut self, _cx: &mut Context<'_>) -> Poll<ChannelError> {
+        Poll::Pending
     }
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
-use telemesh_engine::{Engine, ReadError, StreamId};
+use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
 use telemesh_link::{Explain, Link, PeerRecord, Request};
 use telemesh_wire::{Circuit, CloseReason, Frame, LinkInfo, PathAddress};
@@ -330,8 +330,11 @@ impl LinkCell {
                 Err(error) => return Poll::Ready(Err(error)),
             };
             ticket.take_if(|ticket| ticket.epoch != streams.epoch);
-            let id = streams.open(first, ticket, cx, outcome);
-            id.map_or(Poll::Pending, |id| Poll::Ready(Ok((streams.epoch, id))))
+            let (id, epoch) = (streams.open(first, ticket, cx, outcome), streams.epoch);
+            let Some(id) = id else { return Poll::Pending };
+            // What the opener writes first takes the open message along, as does waiting for what the other end says.
+            inner.sending.write_quietly(now);
+            Poll::Ready(Ok((epoch, id)))
         })
     }
 
@@ -356,36 +359,53 @@ impl LinkCell {
         self.drive(|inner, _, _| inner.streams_of(epoch).map(act))
     }
 
-    /// Does something with the streams of one epoch, if they are still there, that nobody waits for: what comes of it is sent
-    /// with whatever is sent next, or when the tasks that are ready now have run.
-    pub(crate) fn streams_soon(self: &Arc<Self>, epoch: u64, act: impl FnOnce(&mut Streams)) {
-        let is_first = self.look(|inner| {
-            inner.streams_of(epoch).map(act).is_ok() && !std::mem::replace(&mut inner.sending.lazy, true)
-        });
-        if is_first {
-            let cell = self.clone();
-            self.core.runtime.spawn(async move {
-                tokio::task::yield_now().await;
-                cell.drive(|_, _, _| ());
-            });
+    /// As [`streams`](Self::streams), but what comes of it is sent with the next that is, or a little later.
+    ///
+    /// # Errors
+    /// Why that engine is no more.
+    pub(crate) fn streams_quietly<T>(
+        self: &Arc<Self>,
+        epoch: u64,
+        act: impl FnOnce(&mut Streams) -> T,
+    ) -> Result<T, ChannelError> {
+        self.drive(|inner, now, _| {
+            inner.sending.write_quietly(now);
+            inner.streams_of(epoch).map(act)
+        })
+    }
+
+    /// Sends what was written quietly.
+    pub(crate) fn end_quiet(self: &Arc<Self>) {
+        if self.look(|inner| inner.sending.has_quiet()) {
+            self.drive(|_, _, _| ());
         }
     }
 
     /// The handle of a stream is gone. Whatever the peer must hear of that was done before.
     pub(crate) fn detach(&self, epoch: u64, id: StreamId) {
+        // Dropped outside of the lock.
         let mut outcome = Outcome::default();
         self.look(|inner| inner.detach(epoch, id, &mut outcome));
-        // Dropped here, outside of the lock.
-        drop(outcome);
     }
 
-    /// Writes to a stream, and sends at once.
+    /// Writes to a stream, and sends at once unless it is done quietly.
     pub(crate) fn write(
         self: &Arc<Self>,
         epoch: u64,
-        write: impl FnOnce(&mut Streams) -> Option<Result<usize, ChannelError>>,
+        id: StreamId,
+        quietly: bool,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut Engine) -> Result<usize, WriteError>,
     ) -> Poll<Result<usize, ChannelError>> {
-        match self.streams(epoch, write) {
+        let written = self.drive(|inner, now, _| {
+            let written = inner.streams_of(epoch).map(|streams| streams.write(id, cx, write));
+            // Whoever finds no room waits for what the peer says to what was sent.
+            if quietly && matches!(written, Ok(Some(Ok(_)))) {
+                inner.sending.write_quietly(now);
+            }
+            written
+        });
+        match written {
             Ok(Some(result)) => Poll::Ready(result),
             Ok(None) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
@@ -398,12 +418,7 @@ impl LinkCell {
         id: StreamId,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
-        // Usually nothing waits, and then there is nothing to send.
-        let waits = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.has_unsent(id)));
-        let flushed = match waits {
-            Ok(true) => self.streams(epoch, |streams| streams.flush(id, cx)),
-            waits => waits.map(|_| true),
-        };
+        let flushed = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.flush(id, cx)));
         match flushed {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,
@@ -411,7 +426,23 @@ impl LinkCell {
         }
     }
 
-    /// Reads from a stream. Sends only if the peer should hear of the room that this made.
+    /// Resolves when the peer reads a stream no more, or the engine is over.
+    pub(crate) fn poll_stopped(
+        self: &Arc<Self>,
+        epoch: u64,
+        id: StreamId,
+        cx: &mut Context<'_>,
+    ) -> Poll<ChannelError> {
+        let stopped =
+            self.look(|inner| inner.streams_of(epoch).map(|streams| streams.stopped_or_wait(id, cx)));
+        match stopped {
+            Ok(None) => Poll::Pending,
+            Ok(Some(error)) | Err(error) => Poll::Ready(error),
+        }
+    }
+
+    /// Reads from a stream. Sends only if the peer should hear of the room that this made, or what is waited for may depend on
+    /// something that was written quietly.
     pub(crate) fn read<T>(
         self: &Arc<Self>,
         epoch: u64,
@@ -420,15 +451,16 @@ impl LinkCell {
         cx: &mut Context<'_>,
         read: impl FnOnce(&mut Engine) -> Result<T, ReadError>,
     ) -> Poll<Result<T, ChannelError>> {
-        let mut credit = false;
+        let mut send = false;
         let result = self.look(|inner| {
             let (streams, over) = inner.streams_to_read(epoch)?;
             let result = streams.read(id, waiter, cx, read);
-            credit = over.is_none() && streams.engine.take_credit();
+            send = over.is_none() && streams.engine.take_credit();
+            send |= result.is_none() && inner.sending.has_quiet();
             // Nothing more will arrive where the engine is over.
             Ok(result.or_else(|| over.map(Err)))
         });
-        if credit {
+        if send {
             self.drive(|_, _, _| ());
         }
         match result {

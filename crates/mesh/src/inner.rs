@@ -263,6 +263,7 @@ impl Inner {
     ) {
         self.times.scheduled.take_due(now);
         self.link.handle_timeout(now, wall);
+        self.sending.handle_timeout(now);
         if self.sending.is_stuck(now) {
             self.link.suspect(now);
         }

@@ -29,6 +29,8 @@ pub(crate) struct MeshStream {
     answer: AnswerState,
     /// Bytes that came together with an open message or an answer.
     early: Bytes,
+    /// What is written may wait for more, see [`RawStream::cork`].
+    corked: bool,
     /// How reading has ended: with the last byte, or for this reason. The engine says it only once.
     ended: Option<Result<(), ChannelError>>,
 }
@@ -44,12 +46,12 @@ impl MeshStream {
     /// A stream that was opened here.
     pub(crate) fn opener(cell: Arc<LinkCell>, epoch: u64, id: StreamId) -> Self {
         let answer = AnswerState::Waiting(BytesMut::new());
-        Self { cell, epoch, id, answer, early: Bytes::new(), ended: None }
+        Self { cell, epoch, id, answer, early: Bytes::new(), corked: false, ended: None }
     }
 
     /// A stream that the peer has opened, and what came behind its open message.
     pub(crate) fn incoming(cell: Arc<LinkCell>, epoch: u64, id: StreamId, early: Bytes) -> Self {
-        Self { cell, epoch, id, answer: AnswerState::Given, early, ended: None }
+        Self { cell, epoch, id, answer: AnswerState::Given, early, corked: false, ended: None }
     }
 
     fn poll_answer(&mut self, waiter: Waiter, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
@@ -113,16 +115,9 @@ impl MeshStream {
         cx: &mut Context<'_>,
         write: impl FnOnce(&mut Engine, StreamId) -> Result<usize, WriteError>,
     ) -> Poll<io::Result<usize>> {
-        self.write_through(cx, |streams, id, cx| streams.write(id, cx, |engine| write(engine, id)))
-    }
-
-    fn write_through(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(&mut Streams, StreamId, &mut Context<'_>) -> Option<Result<usize, ChannelError>>,
-    ) -> Poll<io::Result<usize>> {
         let id = self.id;
-        let error = match ready!(self.cell.write(self.epoch, |streams| write(streams, id, cx))) {
+        let written = self.cell.write(self.epoch, id, self.corked, cx, |engine| write(engine, id));
+        let error = match ready!(written) {
             Ok(written) => return Poll::Ready(Ok(written)),
             Err(error) => error,
         };
@@ -178,20 +173,21 @@ impl RawStream for MeshStream {
         self.write(cx, |engine, id| engine.write_chunk(id, chunk))
     }
 
-    fn poll_write_last(&mut self, cx: &mut Context<'_>, chunk: &mut Bytes) -> Poll<io::Result<usize>> {
-        self.write_through(cx, |streams, id, cx| streams.write_last(id, cx, chunk))
-    }
-
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.cell.flush(self.epoch, self.id, cx).map_err(Into::into)
     }
 
-    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.cell.streams(self.epoch, |streams| streams.finish(self.id)).map_err(Into::into))
+    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<ChannelError> {
+        self.cell.poll_stopped(self.epoch, self.id, cx)
     }
 
-    fn shutdown_soon(&mut self) {
-        self.cell.streams_soon(self.epoch, |streams| streams.finish(self.id));
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let finish = |streams: &mut Streams| streams.finish(self.id);
+        let finished = match self.corked {
+            true => self.cell.streams_quietly(self.epoch, finish),
+            false => self.cell.streams(self.epoch, finish),
+        };
+        Poll::Ready(finished.map_err(Into::into))
     }
 
     fn reset(&mut self, code: u32) {
@@ -200,6 +196,12 @@ impl RawStream for MeshStream {
 
     fn stop(&mut self, code: u32) {
         let _ = self.cell.streams(self.epoch, |streams| streams.stop(self.id, code));
+    }
+
+    fn cork(&mut self, corked: bool) {
+        if std::mem::replace(&mut self.corked, corked) && !corked {
+            self.cell.end_quiet();
+        }
     }
 
     fn set_priority(&mut self, priority: i32) {
@@ -225,19 +227,14 @@ impl PendingStream {
 }
 
 impl Pending<Box<dyn RawStream>> for PendingStream {
+    /// What the handler writes first takes the answer along, as does waiting for what the opener writes.
     fn accept(self: Box<Self>) -> Box<dyn RawStream> {
-        self.decide(|streams, id| streams.begin(id, Answer::Accepted.encode_delimited().into()));
-        Box::new(self.0)
-    }
-
-    fn accept_with_first_write(self: Box<Self>) -> Box<dyn RawStream> {
-        let Self(stream) = &*self;
-        stream.cell.look(|inner| {
-            if let Ok(streams) = inner.streams_of(stream.epoch) {
-                streams.begin_with_first_write(stream.id, Answer::Accepted.encode_delimited().into());
-            }
-        });
-        Box::new(self.0)
+        let Self(stream) = *self;
+        let begin =
+            |streams: &mut Streams| streams.begin(stream.id, Answer::Accepted.encode_delimited().into());
+        // If the engine has died meanwhile, whoever uses the stream learns it then.
+        let _ = stream.cell.streams_quietly(stream.epoch, begin);
+        Box::new(stream)
     }
 
     fn refuse(self: Box<Self>, refusal: Refusal) {

@@ -20,6 +20,9 @@ use crate::state::{LinkState, may_come_back};
 /// Buffers per batch, of 64 KiB each: with receive offload each holds some 45 packets.
 const BUFFERS: usize = 8;
 
+/// Bytes of a batch that came alone, most likely.
+const SMALL: usize = 4096;
+
 /// Wait after a socket has failed: something else must repair it, and a busy loop would not help.
 const FAILURE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -42,14 +45,21 @@ pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
             tokio::time::sleep(FAILURE_PAUSE).await;
             continue;
         }
+        let mut bulk = batch.room() == 0;
+        let mut taken = 0;
         for received in batch.drain() {
+            taken += received.contents.len();
             shared.take_run(received, &mut run);
         }
         run.finish();
-        // Let those read who were woken before more is received: what they read is still in the processor's cache. What they
-        // write is sent together.
-        tokio::task::yield_now().await;
-        run.end_turns();
+        // Let those read who were woken before more is received: what they read is still in the processor's cache. What many of
+        // them write is sent together. After a few small packets the socket is empty, and they run anyway: to yield would only make
+        // the runtime wake another thread for this task.
+        bulk |= taken >= SMALL;
+        if bulk || !run.turns.is_empty() {
+            tokio::task::yield_now().await;
+            run.end_turns();
+        }
     }
 }
 

@@ -26,6 +26,10 @@ const MAX_OWN: usize = 16;
 /// Fewer would only wait for each other.
 const MANY_TASKS: usize = 4;
 
+/// How long something that was written quietly waits for company. Whoever waits for it does not notice: nobody writes quietly what
+/// the other end needs.
+const QUIET: Duration = Duration::from_millis(5);
+
 /// A transport that takes nothing for so long does not just have a full buffer: other paths are tried.
 const STUCK_AFTER: Duration = Duration::from_millis(500);
 
@@ -56,14 +60,16 @@ pub(crate) struct Sending {
     own: VecDeque<Run>,
     /// Many tasks have been woken and are about to write: the engine is asked for packets when they have.
     turn: bool,
+    /// What is being done gives the engine no reason to be asked for packets.
+    quiet: bool,
+    /// When what was written quietly is sent, unless something else is before.
+    quiet_until: Option<Instant>,
     /// When the transport counts as stuck, unless it takes something before.
     stuck_at: Option<Instant>,
     /// The largest datagram that the link was told of; 0 before the first.
     datagram: usize,
     /// Size of the engine's packets that was found out on an earlier path, and says nothing about this one.
     unproven: Option<usize>,
-    /// Something waits that nobody is in a hurry for, and a task will send it if nothing else does before.
-    pub(crate) lazy: bool,
 }
 
 /// Sealed packets of one size that wait for their transport.
@@ -94,6 +100,34 @@ impl Sending {
         self.turn
     }
 
+    /// What is being written is sent with the next that is, or a little later.
+    pub(crate) fn write_quietly(&mut self, now: Instant) {
+        self.quiet = true;
+        self.quiet_until.get_or_insert(now + QUIET);
+    }
+
+    /// Whether something that was written waits for company.
+    pub(crate) fn has_quiet(&self) -> bool {
+        self.quiet_until.is_some()
+    }
+
+    /// What has waited long enough is sent when the cell settles.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.quiet_until.is_some_and(|at| at <= now) {
+            self.turn = false;
+        }
+    }
+
+    /// Whether the engine is to be asked for packets now.
+    fn may_send(&mut self, urgent: bool) -> bool {
+        let quiet = std::mem::take(&mut self.quiet);
+        if quiet || self.turn && !urgent {
+            return false;
+        }
+        self.quiet_until = None;
+        self.data.is_none()
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
         self.data.is_none() && self.own.is_empty()
@@ -104,9 +138,9 @@ impl Sending {
         self.stuck_at = Some(now + STUCK_AFTER);
     }
 
-    /// When to ask [`Sending::is_stuck`].
+    /// When to ask [`Sending::is_stuck`] and call [`Sending::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.stuck_at
+        [self.stuck_at, self.quiet_until].into_iter().flatten().min()
     }
 
     /// Whether data has waited so long that other paths should be tried.
@@ -129,7 +163,6 @@ impl Sending {
 impl Inner {
     /// Sends everything that may be sent now.
     pub(crate) fn transmit(&mut self, cell: &Arc<LinkCell>, now: Instant, outcome: &mut Outcome) {
-        self.sending.lazy = false;
         with_batch(|plain, sealed| {
             loop {
                 sealed.clear();
@@ -149,7 +182,7 @@ impl Inner {
                 }
             }
             let urgent = self.streams.as_mut().is_some_and(|streams| streams.take_urgent());
-            if self.sending.data.is_none() && (urgent || !self.sending.turn) && self.is_up() {
+            if self.sending.may_send(urgent) && self.is_up() {
                 self.transmit_streams(cell, now, plain, sealed);
             }
         });

@@ -53,8 +53,8 @@ struct Stream {
     /// What must be written before anything else: an open message or an answer that found no room.
     unsent: Bytes,
     end: End,
-    /// The peer does not read what is written.
-    stopped: bool,
+    /// The peer does not read what is written, and why.
+    stopped: Option<u32>,
     /// No handle here any more; kept only while its end is under way.
     detached: bool,
     /// [`Streams::batch`] when it was opened.
@@ -164,7 +164,7 @@ impl Streams {
                     Some(stream) if stream.opening.is_some() => self.continue_opening(id, outcome),
                     Some(stream) => {
                         outcome.wakers.extend(stream.reader.take());
-                        if stream.stopped {
+                        if stream.stopped.is_some() {
                             outcome.wakers.extend(stream.writer.take());
                         }
                     }
@@ -196,7 +196,7 @@ impl Streams {
             let _ = self.engine.reset(id, code);
         }
         let Some(stream) = self.table.get_mut(&id) else { return };
-        stream.stopped = true;
+        stream.stopped = Some(code);
         outcome.wakers.extend(stream.writer.take());
         outcome.wakers.extend(stream.reader.take());
         if stream.end == End::Open {
@@ -290,18 +290,6 @@ impl Streams {
         }
     }
 
-    /// As [`Streams::begin`], but nothing is written before somebody writes more, flushes, or ends the direction.
-    pub(crate) fn begin_with_first_write(&mut self, id: StreamId, first: Bytes) {
-        if let Some(stream) = self.table.get_mut(&id) {
-            stream.unsent = first;
-        }
-    }
-
-    /// Whether something waits to be written before anything else.
-    pub(crate) fn has_unsent(&self, id: StreamId) -> bool {
-        self.table.get(&id).is_some_and(|stream| !stream.unsent.is_empty())
-    }
-
     fn write_unsent(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(&id) else { return };
         while !stream.unsent.is_empty() {
@@ -357,18 +345,13 @@ impl Streams {
         }
     }
 
-    /// Writes from `chunk` as [`Streams::write`] does, and ends our direction if that was all.
-    pub(crate) fn write_last(
-        &mut self,
-        id: StreamId,
-        cx: &mut Context<'_>,
-        chunk: &mut Bytes,
-    ) -> Option<Result<usize, ChannelError>> {
-        let written = self.write(id, cx, |engine| engine.write_chunk(id, chunk))?;
-        if written.is_ok() && chunk.is_empty() {
-            self.finish(id);
+    /// Why the peer reads no more; `None`, and a wake-up later, if it reads.
+    pub(crate) fn stopped_or_wait(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<ChannelError> {
+        let Some(stream) = self.table.get_mut(&id) else { return Some(ChannelError::ClosedHere) };
+        if stream.stopped.is_none() {
+            keep(&mut stream.writer, cx);
         }
-        Some(written)
+        stream.stopped.map(ChannelError::Stopped)
     }
 
     /// Whether everything written is with the engine; a wake-up later if not.

@@ -43,7 +43,8 @@ async fn main() -> Result<()> {
         let (rate, times) = load(&link, share, at_once).await?;
         println!("thtp, {at_once} at once: {rate:.0} requests/s; {}", percentiles(times));
     }
-    let (rate, times) = messages(&link, requests).await?;
+    let (asked, count) = (link.clone(), requests);
+    let (rate, times) = tokio::spawn(async move { messages(&asked, count).await }).await??;
     println!("ws, one at a time: {rate:.0} messages/s there and back; {}", percentiles(times));
 
     let began = Instant::now();

@@ -250,3 +250,88 @@ async fn request(link: &Link) {
     channel.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "ping");
 }
+
+#[test]
+fn opening_and_accepting_are_told_soon_although_nobody_writes() {
+    World::run(22, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (_alice, _bob, link) = linked(&world, move |incoming| {
+            tell.send(()).unwrap();
+            async move {
+                let _channel = incoming.accept().unwrap();
+                std::future::pending::<()>().await;
+            }
+        })
+        .await;
+        soon(open(&link).await.accepted()).await.unwrap();
+        told.recv().await.unwrap();
+        // 20 ms there, 20 ms back, and the few that each may wait for company.
+        let began = tokio::time::Instant::now();
+        let mut channel = open(&link).await;
+        soon(told.recv()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(26), "opened after {:?}", began.elapsed());
+        soon(channel.accepted()).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(52), "accepted after {:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn open_message_request_and_end_are_one_packet() {
+    World::run(23, |world| async move {
+        let (alice, _bob, link) = linked(&world, |incoming| async move {
+            let mut channel = incoming.accept().unwrap();
+            channel.cork(true);
+            let mut request = Vec::new();
+            channel.read_to_end(&mut request).await.unwrap();
+            channel.write_all(&request).await.unwrap();
+            channel.finish().await.unwrap();
+            channel.cork(false);
+        })
+        .await;
+        soon(request(&link)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let traffic = || alice.mesh().metrics().traffic;
+        let before = traffic();
+        let mut channel = open(&link).await;
+        channel.cork(true);
+        channel.write_all(b"ping").await.unwrap();
+        channel.shutdown().await.unwrap();
+        assert_eq!(traffic().packets_sent, before.packets_sent, "all of it waits");
+        channel.cork(false);
+        assert_eq!(traffic().packets_sent, before.packets_sent + 1);
+        let mut answer = String::new();
+        soon(channel.read_to_string(&mut answer)).await.unwrap();
+        assert_eq!(answer, "ping");
+        assert_eq!(traffic().packets_received, before.packets_received + 1);
+    });
+}
+
+#[test]
+fn a_writer_that_writes_nothing_hears_that_nobody_reads() {
+    World::run(24, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (alice, _bob, link) = linked(&world, move |incoming| {
+            let tell = tell.clone();
+            async move {
+                let (_read, write) = incoming.accept().unwrap().into_split();
+                tell.send(None).unwrap();
+                tell.send(Some(write.stopped().await.to_string())).unwrap();
+            }
+        })
+        .await;
+        let mut given_up = open(&link).await;
+        given_up.accepted().await.unwrap();
+        assert_eq!(told.recv().await.unwrap(), None);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(told.try_recv().is_err(), "it is not given up yet");
+        given_up.stop_reading(7);
+        let why = soon(told.recv()).await.unwrap().unwrap();
+        assert!(why.contains("code 7"), "{why}");
+        // And when there is nobody any more.
+        let mut cut = open(&link).await;
+        cut.accepted().await.unwrap();
+        assert_eq!(told.recv().await.unwrap(), None);
+        let _ = alice.mesh().close().await;
+        assert!(soon(told.recv()).await.unwrap().is_some());
+    });
+}

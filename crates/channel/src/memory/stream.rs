@@ -221,6 +221,16 @@ impl RawStream for MemoryStream {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<ChannelError> {
+        let mut shared = lock(&self.shared);
+        let (pipe, failure) = shared.written_by(self.end);
+        if let Some(error) = pipe.stopped.map(ChannelError::Stopped).or(failure.cloned()) {
+            return Poll::Ready(error);
+        }
+        pipe.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = lock(&self.shared);
         let (pipe, failure) = shared.written_by(self.end);

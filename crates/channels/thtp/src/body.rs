@@ -42,9 +42,9 @@ pub(crate) struct ChannelBody {
 
 /// What the body's end means for the exchange that it belongs to.
 pub(crate) enum Exchange {
-    /// A response: the request's channel may be closed.
+    /// A response: the request may still be under way.
     Response(Upload),
-    /// A request: whoever serves it watches the channel from then on.
+    /// A request: whoever serves it reads the channel to its end.
     Request {
         /// Told when somebody wants the body, if the client waits for that.
         wanted: Option<oneshot::Sender<()>>,
@@ -54,20 +54,20 @@ pub(crate) enum Exchange {
 
 /// The request that a response belongs to. Dropped before the response has ended, it is given up.
 pub(crate) enum Upload {
-    /// All is sent.
-    Sent(MessageWriter),
-    /// A task sends it, and waits for this.
+    /// All is sent, and the direction ended.
+    Sent,
+    /// All is sent, and the direction may be wanted for something else.
+    Open(MessageWriter),
+    /// A task sends it. Told when the response has ended, since the server may want the rest all the same.
     Running(oneshot::Sender<()>),
 }
 
 impl Upload {
     /// The response has ended.
     pub(crate) fn finish(self) {
-        match self {
-            Self::Sent(mut writer) => writer.finish(),
-            Self::Running(done) => {
-                let _ = done.send(());
-            }
+        if let Self::Running(done) = self {
+            // The task may have sent everything.
+            let _ = done.send(());
         }
     }
 }
@@ -213,8 +213,7 @@ impl ChannelBody {
         match &mut self.exchange {
             Exchange::Response(upload) => {
                 reader.finish();
-                let (done, _) = oneshot::channel();
-                std::mem::replace(upload, Upload::Running(done)).finish();
+                std::mem::replace(upload, Upload::Sent).finish();
             }
             Exchange::Request { ended, .. } => {
                 if let Some(ended) = ended.take() {

@@ -143,12 +143,19 @@ where
     let open = Open::reliable(THTP).with_body(frames.take_front(MAX_EARLY));
     let channel = opener.open(open).await.map_err(RequestError::opening)?;
     let (read, write) = channel.into_split();
-    let writer = MessageWriter::new(write, frames);
+    let mut writer = MessageWriter::new(write, frames);
     let mut reader = MessageReader::new(bytes::Bytes::new(), read);
 
     if all_queued && writer.is_flushed() {
+        let upload = if protocol.is_some() {
+            Upload::Open(writer)
+        } else {
+            // In the packet of the open message.
+            writer.finish();
+            Upload::Sent
+        };
         let response = final_response(&mut reader, None).await?;
-        return finish(reader, Upload::Sent(writer), &method, response, protocol.as_ref());
+        return finish(reader, upload, &method, response, protocol.as_ref());
     }
     let (opens, gate) = oneshot::channel();
     let (done, is_done) = oneshot::channel();
@@ -228,9 +235,9 @@ impl Task {
             }
         };
         match result {
-            Ok(()) if has_read || is_done.await.is_ok() => writer.finish(),
-            // Nobody wants the response, or the server has enough: what it thinks of the request is in the response.
-            Ok(()) | Err(SendError::Channel(_)) => {}
+            Ok(()) => writer.finish(),
+            // The server has enough: what it thinks of the request is in the response.
+            Err(SendError::Channel(_)) => {}
             Err(SendError::Body(error)) => {
                 let _ = failed.send(error);
                 writer.reset(CODE_FAILED);
@@ -303,17 +310,24 @@ fn finish(
 ) -> Result<Response<Body>, RequestError> {
     let ResponseHead { response, length, protocol } = head;
     if let Some(protocol) = protocol {
-        let Upload::Sent(writer) = upload else {
-            return Err(RequestError::Protocol("switched protocols in the middle of a request"));
-        };
         if !asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(protocol.as_bytes())) {
             return Err(RequestError::Protocol("switched to a protocol that was not asked for"));
         }
+        let Upload::Open(writer) = upload else {
+            return Err(RequestError::Protocol("switched protocols in the middle of a request"));
+        };
         let (early, read) = reader.into_raw();
         let mut response = response.map(|()| Body::empty());
         response.extensions_mut().insert(Waiting::new(Upgraded::new(early, read, writer.into_raw())));
         return Ok(response);
     }
+    let upload = match upload {
+        Upload::Open(mut writer) => {
+            writer.finish();
+            Upload::Sent
+        }
+        upload => upload,
+    };
     let length = if is_bodiless(method, response.status()) { Some(0) } else { length };
     reader.begin_body(length).map_err(RequestError::Response)?;
     if reader.has_ended() {

@@ -25,8 +25,9 @@
 //! # On the wire
 //! Each request has a channel of its own, reliable, of type `thtp`. The body of its open message is the beginning of the
 //! opener's bytes, so that a request usually takes one packet. Then both directions have frames as `frame` describes: a head
-//! (the answering side may have interim ones before it), data, trailers. The frame that ends the message says so. The opener
-//! closes its direction when it has read the response; until then a reset means that nobody wants it any more.
+//! (the answering side may have interim ones before it), data, trailers. The frame that ends the message says so. Each side
+//! ends its direction behind its message. An opener that reads no more of the response, whether it has come or not, gives the
+//! request up.
 //!
 //! A head is a list as `fields` describes. A request has `:method`, `:path` and usually `:authority`; with `:protocol` it asks
 //! to switch. The answer with status 101 and the same `:protocol` does, and after it both directions carry plain bytes.

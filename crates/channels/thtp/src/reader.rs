@@ -80,9 +80,9 @@ impl MessageReader {
         Ok(())
     }
 
-    /// The message was read. Usually the channel's end has come with it, and then the peer need not hear that nobody reads on.
+    /// The message was read. If the channel's end has come with it, the peer need not be told that nobody reads on.
     pub(crate) fn finish(mut self) {
-        // What stands behind the message is nobody's business.
+        // Whatever it is that comes.
         let _ = self.read.poll_read_chunk(&mut Context::from_waker(Waker::noop()));
     }
 

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
-use telemesh_channel::WriteHalf;
+use telemesh_channel::{ChannelError, WriteHalf};
+use tokio::io::AsyncWrite as _;
 
 use crate::error::{BoxError, HeadError};
 use crate::fields::write_trailers;
@@ -20,19 +21,15 @@ use crate::limits::{COPY, MAX_DATA_FRAME};
 pub(crate) struct Frames {
     ready: VecDeque<Bytes>,
     open: BytesMut,
-    /// The message ends with what is queued.
-    ended: bool,
 }
 
 impl Frames {
     pub(crate) fn head(&mut self, block: &Bytes, end: bool) {
-        self.ended |= end;
         put_header(&mut self.open, Kind::Head, end, block.len());
         self.open.extend_from_slice(block);
     }
 
     pub(crate) fn data(&mut self, mut data: Bytes, end: bool) {
-        self.ended |= end;
         if data.is_empty() {
             if end {
                 put_header(&mut self.open, Kind::Data, true, 0);
@@ -52,7 +49,6 @@ impl Frames {
     }
 
     fn trailers(&mut self, block: &Bytes) {
-        self.ended = true;
         put_header(&mut self.open, Kind::Trailers, true, block.len());
         self.open.extend_from_slice(block);
     }
@@ -90,8 +86,6 @@ impl Frames {
 pub(crate) struct MessageWriter {
     write: WriteHalf,
     frames: Frames,
-    /// The channel's direction ends with the message.
-    closes: bool,
 }
 
 /// Why a body was not sent to its end.
@@ -117,13 +111,7 @@ impl From<HeadError> for SendError {
 
 impl MessageWriter {
     pub(crate) fn new(write: WriteHalf, frames: Frames) -> Self {
-        Self { write, frames, closes: false }
-    }
-
-    /// Ends the channel's direction together with the message.
-    pub(crate) fn closing(mut self) -> Self {
-        self.closes = true;
-        self
+        Self { write, frames }
     }
 
     pub(crate) fn frames(&mut self) -> &mut Frames {
@@ -142,16 +130,8 @@ impl MessageWriter {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.frames.close_open();
-        let closes = self.closes && self.frames.ended;
-        while let count = self.frames.ready.len()
-            && let Some(front) = self.frames.ready.front_mut()
-        {
-            let written = if closes && count == 1 {
-                self.write.poll_write_last(cx, front)
-            } else {
-                self.write.poll_write_chunk(cx, front)
-            };
-            if ready!(written)? == 0 {
+        while let Some(front) = self.frames.ready.front_mut() {
+            if ready!(self.write.poll_write_chunk(cx, front))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             if front.is_empty() {
@@ -179,9 +159,22 @@ impl MessageWriter {
         }
     }
 
-    /// Ends the channel's direction. It does not wait, and nor does anybody else: what was written arrives.
+    /// What is written from now on travels with the end of the direction, as far as it is short.
+    pub(crate) fn cork(&mut self) {
+        self.write.cork(true);
+    }
+
+    /// Ends the channel's direction. It does not wait: what was written arrives.
     pub(crate) fn finish(&mut self) {
-        self.write.finish_soon();
+        let mut cx = Context::from_waker(Waker::noop());
+        // The first call counts. What fails here has failed for the reader as well.
+        let _ = Pin::new(&mut self.write).poll_shutdown(&mut cx);
+        self.write.cork(false);
+    }
+
+    /// Resolves when nobody reads what is written.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ChannelError> + Send + use<> {
+        self.write.stopped()
     }
 
     pub(crate) fn reset(self, code: u32) {

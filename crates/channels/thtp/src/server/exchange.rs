@@ -26,11 +26,10 @@ pub(super) async fn serve(server: Server, incoming: Incoming) {
     let peer = incoming.peer();
     let early = incoming.open().body.clone();
     // Refused if it is of the other kind.
-    // That we do is in the response.
-    let Ok(channel) = incoming.accept_with_first_write() else { return };
+    let Ok(channel) = incoming.accept() else { return };
     let (read, write) = channel.into_split();
     let mut reader = MessageReader::new(early, read);
-    let writer = MessageWriter::new(write, Frames::default()).closing();
+    let writer = MessageWriter::new(write, Frames::default());
     let (mut head, end) = match read_head(&mut reader).await {
         Ok(read) => read,
         Err(error) => {
@@ -78,63 +77,27 @@ async fn answer(server: &Server, head: RequestHead, reader: MessageReader, mut w
         let exchange = Exchange::Request { wanted: wanted.is_some().then_some(wants), ended: Some(ended) };
         request.map(|()| Body::channel(reader, exchange))
     };
-    let mut client = Client { ended: Some(is_ended), reader: None };
+    let gone = writer.stopped();
     let result = {
-        let mut work = pin!(async {
+        let work = pin!(async {
             let response = respond(server.service(), request, wanted, &mut writer).await;
             write(&mut writer, &method, response).await
         });
         tokio::select! {
             biased;
-            result = &mut work => Some(result),
-            closed = client.closed() => match closed {
-                // It has ended its direction early, and may still read.
-                Ok(()) => Some(work.await),
-                Err(_) => None,
-            },
+            result = work => Some(result),
+            _ = gone => None,
         }
     };
     match result {
-        Some(Ok(())) => {}
+        Some(Ok(())) => writer.finish(),
         Some(Err(_)) => return writer.reset(CODE_FAILED),
         // Whatever was done for a client that has gone was dropped.
         None => return,
     }
-    let _ = tokio::time::timeout(LINGER, client.linger()).await;
-}
-
-/// The client's direction of the channel, once the request's body was read.
-struct Client {
-    /// Says when that is. Without a word, nobody reads the request to its end, and the client was told so.
-    ended: Option<oneshot::Receiver<MessageReader>>,
-    reader: Option<MessageReader>,
-}
-
-impl Client {
-    /// Resolves when the client closes its direction in order, which it does with the whole response in its hands, or when it
-    /// has gone. If nobody reads the request any more only writing shows that, and this never resolves.
-    async fn closed(&mut self) -> Result<(), BodyError> {
-        match self.reader().await {
-            Some(reader) => reader.closed().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits for the client to close its direction, if it has reason to.
-    async fn linger(mut self) {
-        if let Some(reader) = self.reader().await {
-            // However it goes.
-            let _ = reader.closed().await;
-        }
-    }
-
-    async fn reader(&mut self) -> Option<&mut MessageReader> {
-        if let Some(ended) = &mut self.ended {
-            self.reader = ended.await.ok();
-            self.ended = None;
-        }
-        self.reader.as_mut()
-    }
+    // To drop the request's direction before its end is here would tell the client to stop.
+    let ended = async { is_ended.await.ok()?.closed().await.ok() };
+    let _ = tokio::time::timeout(LINGER, ended).await;
 }
 
 /// What the service answers. Says on the way that the body is wanted.
@@ -203,10 +166,8 @@ pub(super) async fn write(
         }
     };
     writer.frames().head(&block, is_whole);
-    if is_whole {
-        return Ok(writer.flush().await?);
-    }
-    if queue_what_is_there(body.as_mut(), writer.frames()).await? {
+    if is_whole || queue_what_is_there(body.as_mut(), writer.frames()).await? {
+        writer.cork();
         return Ok(writer.flush().await?);
     }
     writer.send_body(body).await
@@ -282,6 +243,7 @@ pub(super) async fn refuse_switch(
     if write(&mut writer, &Method::GET, response).await.is_err() {
         return writer.reset(CODE_FAILED);
     }
+    writer.finish();
     if !matches!(tokio::time::timeout(LINGER, reader.closed()).await, Ok(Ok(()))) {
         reader.stop(CODE_ENOUGH);
     }
