@@ -212,7 +212,7 @@ impl Scene {
                 if input.flag() { PathAddress::Udp(at) } else { PathAddress::Peer(self.somebody(input)) };
             info = info.clone().with_path(path).unwrap_or(info);
         }
-        self.notice("path", telemesh_path::encode(&info, input.flag()));
+        self.notice("path", telemesh_path::encode(&info, input.byte() & 3));
     }
 
     /// A packet that somebody has sent comes once more, from the contact or from somebody on the way, there or elsewhere.

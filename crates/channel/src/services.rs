@@ -3,6 +3,7 @@
 //! The endpoint knows no channel by name. When it needs something that takes a message to a peer it states a [`Need`], and
 //! the [`Service`] that can carry it does; what comes in from peers a service hands to the [`Endpoint`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub enum Need {
         info: LinkInfo,
         /// The peer is asked for the same.
         ask: bool,
+        /// This endpoint has begun to try many ports where the peer is, and the peer should do the same.
+        birthday: bool,
     },
 }
 
@@ -73,8 +76,9 @@ pub trait Endpoint: Acceptor {
     /// As the one who was asked for: something came through a router's hands.
     fn arrived(&self, router: &Hashname, circuit: CircuitId, body: Body);
 
-    /// A peer has told where it can be reached; `asks` whether it wants to know the same of this endpoint.
-    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool);
+    /// A peer has told where it can be reached; `asks` whether it wants to know the same of this endpoint, `birthday` whether it
+    /// has begun to try many ports where this endpoint is.
+    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool, birthday: bool);
 
     /// States a need to all services; whether one of them serves it.
     fn state(&self, need: &Need) -> bool;
@@ -86,4 +90,6 @@ pub struct Joined {
     pub target: Arc<dyn Opener>,
     /// The circuit's number on that link.
     pub circuit: CircuitId,
+    /// Where the asker is seen, if it wants that to be told.
+    pub seen: Option<SocketAddr>,
 }

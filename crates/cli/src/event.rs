@@ -301,6 +301,9 @@ pub(crate) struct Explain {
     pub(crate) initiations_sent: u32,
     pub(crate) attempts_failed: u32,
     pub(crate) retry_in_s: Option<f64>,
+    /// In a sentence: how it went when many ports were tried, if ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) birthday: Option<String>,
 }
 
 /// One path of [`Explain`].

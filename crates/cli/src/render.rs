@@ -406,6 +406,9 @@ impl Renderer {
         if explain.paths.is_empty() {
             output.line("  no path is known")?;
         }
+        if let Some(birthday) = &explain.birthday {
+            output.line(format_args!("  {birthday}"))?;
+        }
         if explain.attempts_failed > 0 {
             output.line(format_args!("  {} attempts had no answer", explain.attempts_failed))?;
         }

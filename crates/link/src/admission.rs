@@ -105,6 +105,7 @@ impl Source {
             PathAddress::Peer(router) => return Self::Router(*router),
             PathAddress::Circuit(circuit) => return Self::Circuit(*circuit),
             PathAddress::Udp(address) | PathAddress::Quic(address) => address.ip(),
+            PathAddress::Extra(extra) => extra.to.ip(),
             // A kind that a later version of the wire crate adds shares one budget until it gets one here.
             _ => return Self::V4([0; 4]),
         };

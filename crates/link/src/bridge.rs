@@ -203,6 +203,22 @@ impl Bridge {
         number
     }
 
+    /// The other end of a circuit, as the target's link calls it, for a message from this end about it. It takes as much of the
+    /// link's budget as asking for a circuit.
+    pub fn across(
+        &mut self,
+        now: Instant,
+        link: &Hashname,
+        number: CircuitId,
+    ) -> Option<(Hashname, CircuitId)> {
+        self.expire(now);
+        let near = (*link, number);
+        let circuit = self.circuits.get(*self.places.get(&near)?)?.as_ref()?;
+        let far = circuit.ends.into_iter().find(|end| *end != near)?;
+        let bucket = &mut self.per_link.get_mut(link)?.introductions;
+        bucket.take(now, INTRODUCTIONS.burst, INTRODUCTIONS.interval()).then_some(far)
+    }
+
     /// Whether this number of this link's is one end of a circuit.
     #[must_use]
     pub fn knows(&self, link: &Hashname, number: CircuitId) -> bool {

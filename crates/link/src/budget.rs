@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use telemesh_wire::PathAddress;
 
 use crate::rate::TokenBucket;
+use crate::timers::{BIRTHDAY_AGAIN, BIRTHDAY_PAUSE};
 
 /// Probes to unproven candidates of one destination prefix that may go out at once.
 pub const PROBE_BURST: u32 = 30;
@@ -25,6 +26,16 @@ pub const MAX_PREFIXES: usize = 4_096;
 #[derive(Clone, Default)]
 pub struct ProbeBudget {
     buckets: Arc<Mutex<BTreeMap<Prefix, TokenBucket>>>,
+    birthdays: Arc<Mutex<Birthdays>>,
+}
+
+/// Attempts at birthday probing, all links of an endpoint together.
+#[derive(Default)]
+struct Birthdays {
+    /// When there may be another.
+    next: Option<Instant>,
+    /// And towards these prefixes: no more than can begin until the first may be forgotten.
+    prefixes: BTreeMap<Prefix, Instant>,
 }
 
 impl ProbeBudget {
@@ -49,6 +60,20 @@ impl ProbeBudget {
         }
         let cost = if matches!(destination, PathAddress::Quic(_)) { QUIC_COST } else { 1 };
         buckets.entry(prefix).or_default().take_many(now, cost, PROBE_BURST, PROBE_INTERVAL)
+    }
+
+    /// Takes one attempt at birthday probing out of the budget: one at a time, and towards each prefix one in
+    /// [`BIRTHDAY_AGAIN`].
+    pub(crate) fn take_birthday(&self, now: Instant, destination: &PathAddress) -> bool {
+        let Some(prefix) = Prefix::of(destination) else { return false };
+        let mut birthdays = self.birthdays.lock().unwrap_or_else(PoisonError::into_inner);
+        birthdays.prefixes.retain(|_, again| *again > now);
+        if birthdays.next.is_some_and(|next| next > now) || birthdays.prefixes.contains_key(&prefix) {
+            return false;
+        }
+        birthdays.next = Some(now + BIRTHDAY_PAUSE);
+        birthdays.prefixes.insert(prefix, now + BIRTHDAY_AGAIN);
+        true
     }
 }
 

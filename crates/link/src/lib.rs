@@ -39,7 +39,7 @@
 //!
 //! `packet`, `mac`, `aead`, `replay` (bytes) · `identity`, `payload`, `noise` (handshake) · `tags`, `tag_table`,
 //! `admission`, `cookie`, `gate`, `invite`, `ticket` (admission) · `session`, `lineage`, `sessions`, `record`, `fragment` · `path`,
-//! `paths`, `budget` · `link` · `bridge` · `state`, `counters`, `timers`, `rate`, `random`.
+//! `paths`, `birthday`, `budget` · `link` · `bridge` · `state`, `counters`, `timers`, `rate`, `random`.
 //!
 //! # Features
 //!
@@ -50,6 +50,7 @@
 
 mod admission;
 mod aead;
+mod birthday;
 mod bridge;
 mod budget;
 mod cookie;
@@ -82,6 +83,7 @@ mod timers;
 mod tests;
 
 pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS, STRANGERS_PER_ROUTER};
+pub use birthday::{BirthdayOutcome, BirthdayRefusal, BirthdayStatus};
 pub use bridge::{
     Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
     MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR,
@@ -107,4 +109,4 @@ pub use state::{DownReason, Event, Explain, Missing, PingId, State};
 pub use tag_table::TagTable;
 pub use tags::ReturnTags;
 pub use ticket::{TICKET_SIZE, TicketKey, open_introduction, seal_introduction};
-pub use timers::MAX_CANDIDATES;
+pub use timers::{BIRTHDAY_PAUSE, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, MAX_CANDIDATES};

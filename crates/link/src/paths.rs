@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use telemesh_hashname::Hashname;
 use telemesh_wire::PathAddress;
 
+use crate::birthday::Birthday;
 use crate::path::{Path, PathOrigin, PathState, PathStatus, Width, dead_wait};
 use crate::timers::{
     BUDGET_WAIT, DEAD_AFTER_PROBES, HEARD_CHECK, KEEPALIVE, MAX_CANDIDATES, MAX_CIRCUIT_PATHS, SWITCH_MARGIN,
@@ -46,6 +47,8 @@ pub(crate) struct Paths {
     unheard_since: Option<Instant>,
     /// Paths that were proven since somebody asked for them.
     news: Vec<PathAddress>,
+    /// The last attempt to find a path by trying many ports.
+    pub(crate) birthday: Option<Box<Birthday>>,
 }
 
 impl Paths {
@@ -284,9 +287,10 @@ impl Paths {
         }
     }
 
-    /// The link is down: no path is in use, and none of the old answers counts. Circuits are asked for anew.
+    /// The link is down: no path is in use, and none of the old answers counts. Circuits are asked for anew, and extra sockets
+    /// are closed.
     pub(crate) fn down(&mut self) {
-        self.remove(|path| !path.address.is_direct());
+        self.remove(|path| !path.address.is_direct() || matches!(path.address, PathAddress::Extra(_)));
         self.network_changed();
         for path in &mut self.list {
             path.state = PathState::Candidate;
@@ -487,6 +491,7 @@ fn is_preferred(new: &Path, old: &Path) -> bool {
 fn is_similar(new: &Path, old: &Path) -> bool {
     let family = |path: &Path| match path.address {
         PathAddress::Udp(address) => (0, address.ip().to_canonical().is_ipv4()),
+        PathAddress::Extra(extra) => (0, extra.to.ip().to_canonical().is_ipv4()),
         PathAddress::Quic(address) => (1, address.ip().to_canonical().is_ipv4()),
         _ => (2, false),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use telemesh_wire::{CloseReason, Credential, PathAddress};
 
+use crate::birthday::{BirthdayOutcome, BirthdayStatus};
 use crate::path::PathStatus;
 use crate::record::PeerRecord;
 use crate::session::About;
@@ -105,6 +106,8 @@ pub enum Event {
     },
     /// Nobody answers on the paths that are known, or none is known: whoever can may ask a router. Repeated while it is so.
     NeedsPath,
+    /// An attempt at birthday probing is over. Extra sockets that [are not needed](crate::Link::needs_extra_socket) may be closed.
+    BirthdayOver(BirthdayOutcome),
     /// Where the peer sees our packets come from: our address outside a NAT. Only when it is another than before.
     Observed {
         /// Our address as the peer sees it.
@@ -132,6 +135,8 @@ pub struct Explain {
     pub attempts_failed: u32,
     /// Time until the next attempt, while none is going on and the link is wanted.
     pub retry_in: Option<Duration>,
+    /// The last time that many ports were tried, if ever.
+    pub birthday: Option<BirthdayStatus>,
 }
 
 impl fmt::Display for Explain {
@@ -160,6 +165,9 @@ impl fmt::Display for Explain {
                 write!(f, ", in use")?;
             }
         }
-        Ok(())
+        match self.birthday {
+            Some(birthday) => write!(f, "\n{birthday}"),
+            None => Ok(()),
+        }
     }
 }

@@ -75,14 +75,19 @@ impl Observed {
 }
 
 impl Shared {
-    /// What this peer may know of where we are: addresses of our own, and those that others have seen.
-    fn info_for(&self, cell: &LinkCell) -> LinkInfo {
-        let tell = match self.core.trust.contact(&cell.peer) {
+    /// What this peer may know of our addresses.
+    fn tell(&self, peer: &Hashname) -> Tell {
+        match self.core.trust.contact(peer) {
             None => Tell::Public,
             Some(contact) if contact.grants().contains(ROUTER_PATHS) => Tell::Routers,
             Some(contact) if contact.grants().contains(PUBLIC_PATHS) => Tell::Public,
             Some(_) => Tell::All,
-        };
+        }
+    }
+
+    /// What this peer may know of where we are: addresses of our own, and those that others have seen.
+    fn info_for(&self, cell: &LinkCell) -> LinkInfo {
+        let tell = self.tell(&cell.peer);
         let same_machine = self.is_same_machine(cell);
         let local = self
             .core
@@ -124,19 +129,23 @@ impl Shared {
     }
 
     /// Tells the peer where we are, and tries once more where it may be: both ends do so at the same time.
-    pub(crate) fn compare_paths(self: &Arc<Self>, cell: &Arc<LinkCell>, ask: bool) {
+    /// `birthday` says that this end has begun to try many ports where the peer is.
+    pub(crate) fn compare_paths(self: &Arc<Self>, cell: &Arc<LinkCell>, ask: bool, birthday: bool) {
         if !cell.state().is_up() {
             return;
         }
         let info = self.info_for(cell);
+        if self.tell(&cell.peer) != Tell::Routers {
+            self.show_ourselves(cell);
+        }
         let peer: Arc<dyn Opener> = Arc::new(Link { cell: cell.clone() });
-        if self.serve(&Need::Comparison { peer, info, ask }) {
+        if self.serve(&Need::Comparison { peer, info, ask, birthday }) {
             cell.drive(|inner, now, _| inner.link.retry_direct(now));
         }
     }
 
     /// A peer has told where it is.
-    pub(crate) fn compared(self: &Arc<Self>, peer: &Hashname, info: &LinkInfo, asks: bool) {
+    pub(crate) fn compared(self: &Arc<Self>, peer: &Hashname, info: &LinkInfo, asks: bool, birthday: bool) {
         let Some(cell) = self.table.read().find(peer).cloned() else { return };
         if info.hashname() != *peer {
             return;
@@ -152,9 +161,13 @@ impl Shared {
                 }
             }
             inner.link.retry_direct(now);
+            inner.birthday.told(info);
+            if birthday {
+                inner.begin_birthday(&cell, now);
+            }
         });
         if asks {
-            self.compare_paths(&cell, false);
+            self.compare_paths(&cell, false, false);
         }
     }
 }

@@ -10,10 +10,14 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
     Duration::from_secs(10),
-    Duration::from_secs(30),
+    Duration::from_secs(60),
     Duration::from_secs(120),
     Duration::from_secs(600),
 ];
+
+/// Tries that send to known addresses only. The third is made a quarter of a minute after data went through a router, when
+/// whoever can meet simply has met.
+const SIMPLE_TRIES: usize = 2;
 
 /// See the module's page.
 #[derive(Debug, Default)]
@@ -50,6 +54,17 @@ impl Comparison {
         due
     }
 
+    /// Whether what is simple has been tried often enough.
+    pub(crate) fn is_hard(&self) -> bool {
+        // One more than were made: the next one counts already.
+        self.tries > SIMPLE_TRIES + 1
+    }
+
+    /// It is not this link's turn yet to try what only one link may at a time.
+    pub(crate) fn postpone(&mut self, at: Instant) {
+        self.due = self.due.map(|due| due.min(at));
+    }
+
     /// When to ask.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due
@@ -78,9 +93,13 @@ mod tests {
             let due = comparison.poll_timeout().unwrap();
             assert_eq!(due - at, wait);
             assert!(!comparison.is_due(due - Duration::from_millis(1)) && comparison.is_due(due));
+            assert_eq!(comparison.is_hard(), due >= start + Duration::from_secs(14), "from the third on");
             at = due;
         }
+        comparison.postpone(at + Duration::from_secs(20));
+        assert_eq!(comparison.poll_timeout(), Some(at + Duration::from_secs(20)));
         comparison.restart(at);
+        assert!(!comparison.is_hard());
         assert_eq!(comparison.poll_timeout(), Some(at + WAITS[0]));
         comparison.path_changed(at, &"udp:192.0.2.1:1".parse().unwrap());
         assert!(comparison.poll_timeout().is_none());

@@ -1,7 +1,7 @@
 //! What all links of an endpoint share. It knows no link, so that links may hold it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -82,6 +82,17 @@ impl Core {
             _ => *to,
         };
         self.outlets.read().iter().find(|outlet| outlet.transport.carries(&to)).map(|outlet| act(outlet, to))
+    }
+
+    /// Opens more sockets from which packets may go to `to`: where they are, and the paths from each.
+    pub(crate) fn open_extra(
+        &self,
+        to: &PathAddress,
+        count: usize,
+    ) -> Option<(Weak<Outlet>, Vec<PathAddress>)> {
+        let outlets = self.outlets.read();
+        let outlet = outlets.iter().find(|outlet| outlet.transport.carries(to))?;
+        Some((Arc::downgrade(outlet), outlet.transport.open_extra(to, count)))
     }
 
     /// Tells the transport for `to` whose keys to expect there.

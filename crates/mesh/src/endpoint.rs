@@ -51,9 +51,9 @@ impl Endpoint for LocalEndpoint {
         }
     }
 
-    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool) {
+    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool, birthday: bool) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.compared(peer, info, asks);
+            shared.compared(peer, info, asks, birthday);
         }
     }
 

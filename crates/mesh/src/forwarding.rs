@@ -87,6 +87,9 @@ impl Shared {
     /// As a router: joins the asker to whom it asks for, if either is one for whom this endpoint is a router. `None` is silence,
     /// whatever the reason.
     pub(crate) fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined> {
+        if let Body::Seen { who, .. } = &introduction.body {
+            return (who == asker).then(|| self.show(asker, introduction.circuit))?;
+        }
         let trust = &self.core.trust;
         let (target, may) = match &introduction.target {
             // Whoever is no contact is led only to whom it has a ticket for.
@@ -102,7 +105,7 @@ impl Shared {
         let target = &target;
         let shown = match &introduction.body {
             Body::Keys(info) => info.hashname() == *asker,
-            Body::Packet(_) | Body::Sealed(_) => true,
+            Body::Packet(_) | Body::Sealed(_) | Body::Seen { .. } => true,
         };
         // Whoever is reached through a circuit is no end for another one.
         let whereabouts = &self.core.ways.whereabouts;
@@ -112,7 +115,16 @@ impl Shared {
         let cell = self.table.read().find(target)?.clone();
         let joined = self.bridge.lock().as_mut()?.join(clock::now(), asker, introduction.circuit, target);
         let circuit = joined.ok()?;
-        Some(Joined { target: Arc::new(Link { cell }), circuit })
+        Some(Joined { target: Arc::new(Link { cell }), circuit, seen: None })
+    }
+
+    /// As a router: an end of a circuit wants the other end to be told where it is seen. That there is the circuit shows that they
+    /// may be joined.
+    fn show(&self, asker: &Hashname, circuit: CircuitId) -> Option<Joined> {
+        let seen = self.core.ways.whereabouts.seen_at(asker)?;
+        let (target, circuit) = self.bridge.lock().as_mut()?.across(clock::now(), asker, circuit)?;
+        let cell = self.table.read().find(&target)?.clone();
+        Some(Joined { target: Arc::new(Link { cell }), circuit, seen: Some(seen) })
     }
 }
 

@@ -11,6 +11,7 @@ use telemesh_link::{About, Event, Link, PathState, PathStatus, PingId, Received,
 use telemesh_wire::{Frame, PathAddress};
 use tokio::sync::oneshot;
 
+use crate::birthday::Birthday;
 use crate::cell::LinkCell;
 use crate::comparison::Comparison;
 use crate::core::Core;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     ended: ChannelError,
     pub(crate) times: Times,
     pub(crate) sending: Sending,
+    pub(crate) birthday: Birthday,
     pings: Vec<(PingId, oneshot::Sender<Pong>)>,
     peer: Hashname,
 }
@@ -87,6 +89,7 @@ impl Inner {
             ended: ChannelError::LinkDown,
             times: Times::default(),
             sending: Sending::default(),
+            birthday: Birthday::default(),
             pings: Vec::new(),
             peer,
         }
@@ -103,6 +106,7 @@ impl Inner {
     /// Nothing is sent from here on, whoever still holds the link.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
+        self.birthday = Birthday::default();
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
@@ -273,7 +277,8 @@ impl Inner {
             streams.handle_timeout(now);
         }
         if self.times.comparison.is_due(now) && self.is_up() {
-            outcome.wants.push(Want::Comparison { cell: Arc::downgrade(cell), ask: true });
+            let birthday = self.times.comparison.is_hard() && self.begin_birthday(cell, now);
+            outcome.wants.push(Want::Comparison { cell: Arc::downgrade(cell), ask: true, birthday });
         }
     }
 
@@ -332,7 +337,11 @@ impl Inner {
                     tracing::debug!(path = ?self.link.path().map(|path| path.address), "up");
                     cell.core.events.emit(&LinkEvent::Up { peer: self.peer });
                     outcome.wants.push(Want::Up(self.peer));
-                    outcome.wants.push(Want::Comparison { cell: Arc::downgrade(cell), ask: false });
+                    outcome.wants.push(Want::Comparison {
+                        cell: Arc::downgrade(cell),
+                        ask: false,
+                        birthday: false,
+                    });
                     moved = true;
                 }
                 Event::Down(reason) => {
@@ -352,6 +361,10 @@ impl Inner {
                     moved = true;
                 }
                 Event::PathProven { .. } => moved = true,
+                Event::BirthdayOver(outcome) => {
+                    tracing::debug!(?outcome, "many ports were tried");
+                    moved = true;
+                }
                 Event::NeedsPath => outcome.wants.push(Want::Path(Arc::downgrade(cell))),
                 Event::Observed { address, path } => outcome.observed = Some((address, path)),
                 Event::Persist(_) => outcome.persist = !self.stopped,
@@ -372,6 +385,7 @@ impl Inner {
             }
         }
         if moved {
+            self.birthday.close_unneeded(&self.link);
             self.tell_whereabouts(cell);
         }
     }

@@ -34,6 +34,7 @@
 //! feature `metrics` also for the recorder of the crate of that name; with the feature `qlog` a trace of each link's reliable
 //! channels, see [`MeshBuilder`].
 
+mod birthday;
 mod builder;
 mod candidates;
 mod cell;
@@ -99,7 +100,8 @@ pub use trusting::ContactError;
 
 pub use telemesh_engine::Stats as EngineStats;
 pub use telemesh_link::{
-    BridgeConfig, BridgeStats, DownReason, Explain, Missing, PathState, PathStatus, PeerRecord, State,
+    BirthdayOutcome, BirthdayStatus, BridgeConfig, BridgeStats, DownReason, Explain, Missing, PathState,
+    PathStatus, PeerRecord, State,
 };
 pub use telemesh_wire::{LinkInfo, LinkTarget, LinkUri, PathAddress};
 

@@ -67,7 +67,11 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
             continue;
         }
         for cell in shared.links() {
-            shared.core.ways.wants.state(Want::Comparison { cell: Arc::downgrade(&cell), ask: false });
+            shared.core.ways.wants.state(Want::Comparison {
+                cell: Arc::downgrade(&cell),
+                ask: false,
+                birthday: false,
+            });
         }
     }
 }

@@ -261,7 +261,11 @@ impl Mesh {
         for cell in self.shared().links() {
             cell.drive(|inner, now, outcome| {
                 inner.network_changed(now);
-                outcome.wants.push(Want::Comparison { cell: Arc::downgrade(&cell), ask: true });
+                outcome.wants.push(Want::Comparison {
+                    cell: Arc::downgrade(&cell),
+                    ask: true,
+                    birthday: false,
+                });
             });
         }
         rebound.into_iter().collect()

@@ -132,6 +132,22 @@ impl Shared {
             }
             Body::Keys(info) => self.introduced(router, from, &info),
             Body::Sealed(sealed) => self.introduced_sealed(from, &sealed),
+            Body::Seen { who, at } => {
+                let cell = self.table.read().find(&who).cloned();
+                if let (Some(cell), Some(at)) = (cell, at) {
+                    cell.look(|inner| inner.seen(&from, at.ip()));
+                }
+            }
+        }
+    }
+
+    /// Has the router of the circuit that a link's data takes tell the peer where this end is seen.
+    pub(crate) fn show_ourselves(&self, cell: &LinkCell) {
+        let path = cell.look(|inner| inner.link.path().map(|path| path.address));
+        let Some(PathAddress::Circuit(circuit)) = path else { return };
+        if let Some(router) = self.router_link(&circuit.router) {
+            let body = Body::Seen { who: self.core.hashname(), at: None };
+            self.ask(router, Target::Hashname(cell.peer), circuit.id, body);
         }
     }
 

@@ -86,7 +86,11 @@ impl Shared {
                 if tries {
                     inner.network_changed(now);
                 }
-                outcome.wants.push(Want::Comparison { cell: Arc::downgrade(&cell), ask: moved });
+                outcome.wants.push(Want::Comparison {
+                    cell: Arc::downgrade(&cell),
+                    ask: moved,
+                    birthday: false,
+                });
             });
         }
         // The gateway may be another one.

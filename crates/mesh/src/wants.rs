@@ -24,8 +24,8 @@ pub(crate) enum Want {
         /// The packet, without the circuit's header.
         packet: Bytes,
     },
-    /// The two ends should tell each other where they are; whether the peer is to answer.
-    Comparison { cell: Weak<LinkCell>, ask: bool },
+    /// The two ends should tell each other where they are; whether the peer is to answer, and to try many ports as this end does.
+    Comparison { cell: Weak<LinkCell>, ask: bool, birthday: bool },
     /// A link has come up.
     Up(Hashname),
     /// The peer's process is another one: if it was a router, its circuits are gone.
@@ -60,9 +60,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut wants: mpsc::UnboundedReceiver<
                 }
             }
             Want::Introduction { peer, circuit, packet } => shared.introduce(peer, circuit, packet),
-            Want::Comparison { cell, ask } => {
+            Want::Comparison { cell, ask, birthday } => {
                 if let Some(cell) = cell.upgrade() {
-                    shared.compare_paths(&cell, ask);
+                    shared.compare_paths(&cell, ask, birthday);
                 }
             }
             Want::Up(peer) => shared.came_up(&peer),

@@ -2,10 +2,13 @@
 //! is believed only from the address of a link.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use parking_lot::RwLock;
 use telemesh_hashname::Hashname;
 use telemesh_wire::PathAddress;
+
+use crate::candidates::is_public;
 
 /// See the module's page. Circuits never lead into circuits, so only direct paths are listed.
 #[derive(Debug, Default)]
@@ -51,6 +54,14 @@ impl Whereabouts {
         self.0.read().peers.get(peer)?.in_use
     }
 
+    /// Where others may be told that this peer is seen: at an address of the internet, over IPv4, which is the family that NATs
+    /// translate.
+    pub(crate) fn seen_at(&self, peer: &Hashname) -> Option<SocketAddr> {
+        let maps = self.0.read();
+        let mut addresses = maps.peers.get(peer)?.proven.iter().filter_map(PathAddress::socket_address);
+        addresses.find(|at| at.is_ipv4() && is_public(&at.ip()))
+    }
+
     /// Whose address it is.
     pub(crate) fn at(&self, address: &PathAddress) -> Option<Hashname> {
         self.0.read().addresses.get(address).copied()
@@ -78,6 +89,20 @@ mod tests {
         whereabouts.update(other, Some(second), vec![second]);
         whereabouts.update(peer, None, Vec::new());
         assert_eq!((whereabouts.of(&peer), whereabouts.at(&second)), (None, Some(other)));
+    }
+
+    #[test]
+    fn others_are_told_of_a_public_address_only() {
+        let peer = Hashname::from_bytes([1; 32]);
+        let (home, six, public) =
+            (address("udp:192.168.1.7:1"), address("udp:[2001:db8::7]:1"), address("udp:192.0.2.1:1"));
+        let whereabouts = Whereabouts::default();
+        for (proven, seen) in
+            [(vec![home], None), (vec![home, six], None), (vec![home, six, public], public.socket_address())]
+        {
+            whereabouts.update(peer, Some(home), proven);
+            assert_eq!(whereabouts.seen_at(&peer), seen);
+        }
     }
 
     #[test]

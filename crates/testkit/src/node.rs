@@ -17,7 +17,7 @@ use telemesh_simnet::HostId;
 
 use crate::clock::SkewedClock;
 use crate::rogue::Rogue;
-use crate::transport::{SimNetwork, SimTransport, Valve};
+use crate::transport::{ExtraSockets, SimNetwork, SimTransport, Valve};
 
 /// What a test wants otherwise in a node's mesh, at every start.
 pub(crate) type Configure = Box<dyn Fn(MeshBuilder) -> MeshBuilder + Send + Sync>;
@@ -51,6 +51,8 @@ struct State {
     /// Every start is another incarnation.
     starts: u8,
     valves: Vec<Valve>,
+    /// Of its first transport.
+    extra: ExtraSockets,
 }
 
 impl Node {
@@ -72,7 +74,13 @@ impl Node {
             store: Arc::default(),
             configure,
             kind,
-            state: Mutex::new(State { mesh: None, address, starts: 0, valves: Vec::new() }),
+            state: Mutex::new(State {
+                mesh: None,
+                address,
+                starts: 0,
+                valves: Vec::new(),
+                extra: ExtraSockets::default(),
+            }),
         };
         node.start();
         node
@@ -127,6 +135,11 @@ impl Node {
         self.state.lock().valves.clone()
     }
 
+    /// Sockets beside the usual one that are open now.
+    pub fn extra_sockets(&self) -> usize {
+        self.state.lock().extra.count()
+    }
+
     /// Ends the mesh without a word to anybody, as a power cut would. What the store holds stays.
     pub fn crash(&self) {
         self.state.lock().mesh = None;
@@ -146,6 +159,7 @@ impl Node {
         if matches!(self.kind, Kind::Quic) {
             transports.push(SimTransport::bind_quic(&self.network, self.host));
         }
+        state.extra = transports.first().map(SimTransport::extra_sockets).unwrap_or_default();
         state.valves = transports.iter().map(SimTransport::valve).collect();
         let builder = Mesh::builder(self.keys()).service(PathService::new()).service(ConnectService::new());
         let builder = match &self.kind {

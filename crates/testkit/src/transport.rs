@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use telemesh_simnet::{HostId, Network, SocketId};
 use telemesh_transport::{ReceiveBatch, Received, SendError, Transmit, Transport};
-use telemesh_wire::PathAddress;
+use telemesh_wire::{ExtraSocket, PathAddress};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -156,10 +156,29 @@ pub struct SimTransport {
     host: HostId,
     /// The host's addresses may change; the socket listens on all of them.
     socket: Mutex<SocketId>,
+    /// Sockets beside it, by their numbers.
+    extra: ExtraSockets,
     reader: Mutex<Option<Waker>>,
     valve: Valve,
     /// What its addresses are called.
     name: fn(SocketAddr) -> PathAddress,
+}
+
+/// The extra sockets of a transport. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExtraSockets(Arc<Mutex<Extra>>);
+
+impl ExtraSockets {
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().sockets.len()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Extra {
+    next: u32,
+    sockets: BTreeMap<u32, SocketId>,
 }
 
 /// What lets datagrams of a socket out: open, or for a number of them only, as a full send buffer does. Clones are the same
@@ -230,6 +249,7 @@ impl SimTransport {
             network: network.clone(),
             host,
             socket: Mutex::new(socket),
+            extra: ExtraSockets::default(),
             reader: Mutex::default(),
             valve: Valve::default(),
             name,
@@ -250,9 +270,24 @@ impl SimTransport {
         self.network.send(*self.socket.lock(), to, payload);
     }
 
-    /// The socket's address behind an address of its kind.
-    fn socket_address(&self, address: &PathAddress) -> Option<SocketAddr> {
-        address.socket_address().filter(|socket| (self.name)(*socket) == *address)
+    /// The socket from which a path of this transport's begins, and where it leads.
+    fn of_path(&self, path: &PathAddress) -> Option<(SocketId, SocketAddr)> {
+        let to = path.socket_address()?;
+        match path {
+            PathAddress::Extra(extra) => Some((*self.extra.0.lock().sockets.get(&extra.number)?, to)),
+            _ => ((self.name)(to) == *path).then(|| (*self.socket.lock(), to)),
+        }
+    }
+
+    /// Its extra sockets.
+    pub(crate) fn extra_sockets(&self) -> ExtraSockets {
+        self.extra.clone()
+    }
+
+    fn close_all_extra(&self) {
+        for socket in std::mem::take(&mut self.extra.0.lock().sockets).into_values() {
+            self.network.unbind(socket);
+        }
     }
 
     /// What lets its datagrams out.
@@ -278,11 +313,36 @@ const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFI
 
 impl Transport for SimTransport {
     fn carries(&self, address: &PathAddress) -> bool {
-        self.socket_address(address).is_some()
+        self.of_path(address).is_some()
     }
 
     fn local_addresses(&self) -> Vec<PathAddress> {
         self.addresses().into_iter().map(self.name).collect()
+    }
+
+    fn open_extra(&self, to: &PathAddress, count: usize) -> Vec<PathAddress> {
+        let PathAddress::Udp(to) = *to else { return Vec::new() };
+        let mut extra = self.extra.0.lock();
+        let mut paths = Vec::new();
+        for _ in 0..count {
+            let Ok(socket) = self.network.bind(self.host, ANY) else { break };
+            let number = extra.next;
+            extra.next += 1;
+            extra.sockets.insert(number, socket);
+            paths.push(PathAddress::Extra(ExtraSocket { to, number }));
+        }
+        drop(extra);
+        // It has to wait for them, too.
+        self.reader.lock().take().into_iter().for_each(Waker::wake);
+        paths
+    }
+
+    fn close_extra(&self, path: &PathAddress) {
+        if let PathAddress::Extra(extra) = path
+            && let Some(socket) = self.extra.0.lock().sockets.remove(&extra.number)
+        {
+            self.network.unbind(socket);
+        }
     }
 
     fn max_send_segments(&self) -> usize {
@@ -290,13 +350,13 @@ impl Transport for SimTransport {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> Result<(), SendError> {
-        let to = self.socket_address(&transmit.destination).ok_or(SendError::UnusableAddress)?;
+        let (socket, to) = self.of_path(&transmit.destination).ok_or(SendError::UnusableAddress)?;
         let mut sent = 0;
         for datagram in transmit.datagrams() {
             if !self.valve.pass() {
                 return Err(SendError::Blocked { sent });
             }
-            self.send(to, datagram);
+            self.network.send(socket, to, datagram);
             sent += datagram.len();
         }
         Ok(())
@@ -313,23 +373,43 @@ impl Transport for SimTransport {
 
     fn poll_receive(&self, cx: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<io::Result<()>> {
         *self.reader.lock() = Some(cx.waker().clone());
-        let socket = *self.socket.lock();
+        let usual = (None, *self.socket.lock());
+        let extra = self
+            .extra
+            .0
+            .lock()
+            .sockets
+            .iter()
+            .map(|(number, socket)| (Some(*number), *socket))
+            .collect::<Vec<_>>();
         let mut state = self.network.shared.state.lock();
-        let Some(inbox) = state.inboxes.get_mut(&socket) else { return Poll::Pending };
-        while batch.room() > 0 {
-            let Some((from, contents)) = inbox.packets.pop_front() else { break };
-            let stride = contents.len();
-            // There is room, so it is taken.
-            let _ = batch.push(Received { source: (self.name)(from), stride, ecn: None, contents });
+        let all = || std::iter::once(usual).chain(extra.iter().copied());
+        for (number, socket) in all() {
+            let Some(inbox) = state.inboxes.get_mut(&socket) else { continue };
+            while batch.room() > 0 {
+                let Some((from, contents)) = inbox.packets.pop_front() else { break };
+                let stride = contents.len();
+                let source = match number {
+                    None => (self.name)(from),
+                    Some(number) => PathAddress::Extra(ExtraSocket { to: from, number }),
+                };
+                // There is room, so it is taken.
+                let _ = batch.push(Received { source, stride, ecn: None, contents });
+            }
         }
-        if batch.is_empty() {
-            inbox.reader = Some(cx.waker().clone());
-            return Poll::Pending;
+        if !batch.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        for (_, socket) in all() {
+            if let Some(inbox) = state.inboxes.get_mut(&socket) {
+                inbox.reader = Some(cx.waker().clone());
+            }
+        }
+        Poll::Pending
     }
 
     fn rebind(&self) -> io::Result<()> {
+        self.close_all_extra();
         let socket = self.network.bind(self.host, ANY)?;
         let old = std::mem::replace(&mut *self.socket.lock(), socket);
         self.network.unbind(old);
@@ -342,6 +422,7 @@ impl Transport for SimTransport {
 
 impl Drop for SimTransport {
     fn drop(&mut self) {
+        self.close_all_extra();
         self.network.unbind(*self.socket.lock());
     }
 }

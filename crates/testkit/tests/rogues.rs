@@ -308,7 +308,9 @@ fn a_router_that_says_where_others_are_is_not_believed() {
         for (who, port) in [(scene.bob.hashname(), 1), (scene.router.hashname(), 2)] {
             let there = PathAddress::Udp(SocketAddr::new(mallory, port));
             let info = LinkInfo::unresolved(who).with_path(there).unwrap();
-            to_alice.notify(Open::unreliable(PATH).with_body(telemesh_path::encode(&info, true))).unwrap();
+            to_alice
+                .notify(Open::unreliable(PATH).with_body(telemesh_path::encode(&info, telemesh_path::ASK)))
+                .unwrap();
         }
         world.take_tapped();
         sleep(Duration::from_secs(20)).await;

@@ -161,14 +161,14 @@ async fn through_nats(world: &World, first: NatConfig, second: NatConfig) -> boo
     bob.mesh().handle(TRANSFER, Arc::new(serve(&tally))).unwrap();
     let link = alice.mesh().link(keys_of(&bob)).await.unwrap();
     transfer(&link, 1, 200_000).await.unwrap();
-    let direct = goes_direct(&link, Duration::from_secs(20)).await;
+    let direct = goes_direct(&link, Duration::from_secs(40)).await;
     transfer(&link, 2, 200_000).await.unwrap();
     assert_eq!((tally.whole(), tally.wrong().len()), (2, 0));
     direct
 }
 
 #[test]
-fn cones_are_opened_from_both_sides_and_symmetric_ones_keep_the_router() {
+fn all_but_two_symmetric_nats_are_opened_from_both_sides() {
     let kinds = [
         NatConfig::full_cone(),
         NatConfig::address_restricted(),
@@ -181,9 +181,9 @@ fn cones_are_opened_from_both_sides_and_symmetric_ones_keep_the_router() {
             let (first, second) = (first.clone(), second.clone());
             let direct =
                 World::run(100 + seed, |world| async move { through_nats(&world, first, second).await });
-            // A symmetric one is met where the other lets any port of the same address in.
-            let hard = (row == 3 && column >= 2) || (column == 3 && row >= 2);
-            assert!(direct || hard, "nats {row} and {column}");
+            // A symmetric one is met where the other lets any port of the same address in, or by trying many.
+            let hard = row == 3 && column == 3;
+            assert_eq!(direct, !hard, "nats {row} and {column}");
         }
     }
 }

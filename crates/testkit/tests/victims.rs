@@ -46,7 +46,7 @@ fn claim(node: &Node, addresses: impl IntoIterator<Item = SocketAddr>) {
     for address in addresses {
         info = info.with_path(PathAddress::Udp(address)).unwrap();
     }
-    let body = telemesh_path::encode(&info, false);
+    let body = telemesh_path::encode(&info, 0);
     node.mesh().links()[0].notify(Open::unreliable(PATH).with_body(body)).unwrap();
 }
 
@@ -178,7 +178,7 @@ fn routers_that_a_peer_makes_up_are_asked_within_the_budget() {
                 let hint = made_up_router((number * 2 + router) as u8, addresses);
                 info = info.with_path(hint).unwrap();
             }
-            let body = telemesh_path::encode(&info, false);
+            let body = telemesh_path::encode(&info, 0);
             peer.mesh().links()[0].notify(Open::unreliable(PATH).with_body(body)).unwrap();
         }
         sleep(Duration::from_secs(1)).await;

@@ -35,7 +35,7 @@ pub use discovery::{Announcement, Discovery, DiscoveryError, DiscoveryEvent};
 pub use error::SendError;
 pub use mapping::PortMapping;
 pub use receive::{Arrival, BUFFER_SIZE, COPY_LIMIT, Datagrams, ReceiveBatch, Received};
-pub use telemesh_wire::PathAddress;
+pub use telemesh_wire::{ExtraSocket, PathAddress};
 pub use transmit::{Ecn, MAX_DATAGRAM, Transmit};
 pub use transport::Transport;
 pub use watch::{NetworkChange, NetworkWatch};

@@ -30,6 +30,18 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Most transports have no use for it. A listener that answers only those who know its key has to be shown that.
     fn expect(&self, _address: &PathAddress, _keys: &PublicKeys) {}
 
+    /// Opens up to `count` more sockets from which `to` can be reached, and names a path from each: [`PathAddress::Extra`]. To a
+    /// NAT each of them is another endpoint. They stay open until [`close_extra`](Self::close_extra) or
+    /// [`rebind`](Self::rebind).
+    ///
+    /// Fewer where the operating system or a limit of the transport gives no more, none where the transport knows no such thing.
+    fn open_extra(&self, _to: &PathAddress, _count: usize) -> Vec<PathAddress> {
+        Vec::new()
+    }
+
+    /// Closes the extra socket of a path. Does nothing for others.
+    fn close_extra(&self, _path: &PathAddress) {}
+
     /// How many segments one [`try_send`](Self::try_send) hands over at once; 1 if the transport splits every run.
     ///
     /// It may change while running (a network device may turn out not to support it), so ask before each batch.

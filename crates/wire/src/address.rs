@@ -34,6 +34,19 @@ pub enum PathAddress {
     /// A circuit that the router knows by this number. It means something only between the router and this endpoint, so no
     /// text and no message carries it: written down it is a [`Peer`](Self::Peer).
     Circuit(Circuit),
+    /// A UDP socket, reached from a socket that this endpoint has opened beside its usual one, see [`ExtraSocket`]. Written
+    /// down it is a [`Udp`](Self::Udp).
+    Extra(ExtraSocket),
+}
+
+/// A UDP path that leaves from a socket of its own: to a NAT that is another endpoint than the usual socket, with a mapping of
+/// its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExtraSocket {
+    /// Where the packets go.
+    pub to: SocketAddr,
+    /// Which of the transport's sockets. It means something only in this process, so no text and no message carries it.
+    pub number: u32,
 }
 
 /// One circuit, as the endpoint at one end of it sees it.
@@ -94,12 +107,19 @@ impl fmt::Debug for Circuit {
     }
 }
 
+impl fmt::Debug for ExtraSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{UDP}:{}#{}", self.to, self.number)
+    }
+}
+
 impl PathAddress {
     /// The IP address and port, unless the path leads through a router.
     #[must_use]
     pub const fn socket_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Udp(address) | Self::Quic(address) => Some(*address),
+            Self::Extra(extra) => Some(extra.to),
             Self::Peer(_) | Self::Circuit(_) => None,
         }
     }
@@ -108,7 +128,7 @@ impl PathAddress {
     #[must_use]
     pub const fn router(&self) -> Option<&Hashname> {
         match self {
-            Self::Udp(_) | Self::Quic(_) => None,
+            Self::Udp(_) | Self::Quic(_) | Self::Extra(_) => None,
             Self::Peer(router) | Self::Circuit(Circuit { router, .. }) => Some(router),
         }
     }
@@ -123,7 +143,7 @@ impl PathAddress {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Udp(_) => UDP,
+            Self::Udp(_) | Self::Extra(_) => UDP,
             Self::Quic(_) => QUIC,
             Self::Peer(_) | Self::Circuit(_) => PEER,
         }
@@ -138,6 +158,7 @@ impl PathAddress {
         match self {
             Self::Udp(address) => Self::Udp(canonical(address)),
             Self::Quic(address) => Self::Quic(canonical(address)),
+            Self::Extra(extra) => Self::Extra(ExtraSocket { to: canonical(extra.to), ..extra }),
             Self::Peer(_) | Self::Circuit(_) => self,
         }
     }
@@ -155,17 +176,20 @@ impl PathAddress {
 impl fmt::Display for PathAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Udp(address) | Self::Quic(address) => write!(f, "{}:{address}", self.kind()),
+            Self::Udp(address) | Self::Quic(address) | Self::Extra(ExtraSocket { to: address, .. }) => {
+                write!(f, "{}:{address}", self.kind())
+            }
             Self::Peer(router) | Self::Circuit(Circuit { router, .. }) => write!(f, "{PEER}:{router}"),
         }
     }
 }
 
-/// As the text form, with a short hashname.
+/// As the text form, with a short hashname and the number of an extra socket.
 impl fmt::Debug for PathAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Udp(address) | Self::Quic(address) => write!(f, "{}:{address}", self.kind()),
+            Self::Extra(extra) => extra.fmt(f),
             Self::Peer(router) => write!(f, "{PEER}:{}", router.short()),
             Self::Circuit(circuit) => circuit.fmt(f),
         }

@@ -2,13 +2,15 @@
 //!
 //! Written by hand, since what is inside is moved as it is. An introduction is the circuit's number (8 bytes, little-endian), a
 //! byte that says how the target is named (0: 32 bytes of hashname; 1: two bytes of length, little-endian, and a ticket), and the
-//! body. A connection is the circuit's number and the body. A body is a byte for its kind (0 packet, 1 link JSON, 2 sealed) and
-//! everything that follows.
+//! body. A connection is the circuit's number and the body. A body is a byte for its kind (0 packet, 1 link JSON, 2 sealed, 3 seen)
+//! and everything that follows.
+
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use telemesh_hashname::Hashname;
 
-use crate::address::CircuitId;
+use crate::address::{CircuitId, socket_address_from_bytes, socket_address_to_bytes};
 use crate::error::{DecodeError, InvalidValue, at_most};
 use crate::limits::{MAX_CREDENTIAL_LENGTH, MAX_INTRODUCTION_BODY_LENGTH};
 use crate::link_info::LinkInfo;
@@ -51,6 +53,14 @@ pub enum Body {
     Keys(Box<LinkInfo>),
     /// The same, readable only for whoever has issued an invite.
     Sealed(Bytes),
+    /// Where the router sees the asker, for the other end of a circuit that there is. The asker leaves the address open, and the
+    /// router fills it in: so both want that it is told, and it cannot be made up by the asker.
+    Seen {
+        /// The asker.
+        who: Hashname,
+        /// Its address.
+        at: Option<SocketAddr>,
+    },
 }
 
 impl Introduction {
@@ -126,7 +136,7 @@ impl Connection {
 
 impl Body {
     fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), InvalidValue> {
-        let json;
+        let (json, seen);
         let (kind, bytes) = match self {
             Self::Packet(packet) => (PACKET, packet.as_ref()),
             Self::Keys(info) => {
@@ -134,6 +144,11 @@ impl Body {
                 (KEYS, json.as_bytes())
             }
             Self::Sealed(sealed) => (SEALED, sealed.as_ref()),
+            Self::Seen { who, at } => {
+                seen =
+                    [who.as_bytes(), at.map(socket_address_to_bytes).unwrap_or_default().as_slice()].concat();
+                (SEEN, seen.as_slice())
+            }
         };
         at_most(BODY, bytes.len(), MAX_INTRODUCTION_BODY_LENGTH)?;
         out.push(kind);
@@ -153,6 +168,13 @@ impl Body {
                 Ok(Self::Keys(Box::new(LinkInfo::from_json(text).map_err(malformed)?)))
             }
             SEALED => Ok(Self::Sealed(rest)),
+            SEEN => {
+                let (who, at) = rest.split_first_chunk().ok_or(DecodeError::Malformed { what: BODY })?;
+                let address = |_| DecodeError::Malformed { what: BODY };
+                let at =
+                    if at.is_empty() { None } else { Some(socket_address_from_bytes(at).map_err(address)?) };
+                Ok(Self::Seen { who: Hashname::from_bytes(*who), at })
+            }
             _ => Err(DecodeError::UnknownKind { what: BODY }),
         }
     }
@@ -179,6 +201,7 @@ impl std::fmt::Debug for Body {
             Self::Packet(packet) => write!(f, "Packet({} bytes)", packet.len()),
             Self::Keys(info) => write!(f, "Keys({})", info.hashname().short()),
             Self::Sealed(sealed) => write!(f, "Sealed({} bytes)", sealed.len()),
+            Self::Seen { who, at } => write!(f, "Seen({}, {at:?})", who.short()),
         }
     }
 }
@@ -188,6 +211,7 @@ const BY_TICKET: u8 = 1;
 const PACKET: u8 = 0;
 const KEYS: u8 = 1;
 const SEALED: u8 = 2;
+const SEEN: u8 = 3;
 const INTRODUCTION: &str = "introduction";
 const CONNECTION: &str = "connection";
 const BODY: &str = "body of an introduction";

@@ -76,7 +76,7 @@ mod target;
 mod uri;
 
 pub use address::{
-    Circuit, CircuitId, ParsePathAddressError, PathAddress, socket_address_from_bytes,
+    Circuit, CircuitId, ExtraSocket, ParsePathAddressError, PathAddress, socket_address_from_bytes,
     socket_address_to_bytes,
 };
 pub use answer::{Answer, Refusal, RefusalCode};

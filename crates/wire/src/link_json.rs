@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use telemesh_hashname::{CipherSetId, KeyDigest, MAX_CIPHER_SETS, PublicKeys, base32};
 
-use crate::address::{Circuit, PEER, ParsePathAddressError, PathAddress, QUIC};
+use crate::address::{Circuit, ExtraSocket, PEER, ParsePathAddressError, PathAddress, QUIC};
 use crate::credential::Credential;
 use crate::error::{InvalidValue, at_most};
 use crate::limits::{MAX_LINK_JSON_LENGTH, MAX_PATHS};
@@ -92,8 +92,8 @@ fn path_to_value(path: &PathHint) -> Value {
                 object.insert(PORT.to_owned(), port.into());
             }
             match address {
-                PathAddress::Udp(SocketAddr::V4(_)) => UDP4,
-                PathAddress::Udp(SocketAddr::V6(_)) => UDP6,
+                PathAddress::Udp(to) | PathAddress::Extra(ExtraSocket { to, .. }) if to.is_ipv4() => UDP4,
+                PathAddress::Udp(_) | PathAddress::Extra(_) => UDP6,
                 PathAddress::Quic(_) => QUIC,
                 PathAddress::Peer(router) | PathAddress::Circuit(Circuit { router, .. }) => {
                     object.insert(HASHNAME.to_owned(), router.to_string().into());

@@ -8,7 +8,7 @@
 use std::sync::{Arc, OnceLock};
 
 use telemesh_channel::{
-    ChannelKind, Connection, Endpoint, HandleError, Incoming, Need, Open, Service, limited,
+    Body, ChannelKind, Connection, Endpoint, HandleError, Incoming, Need, Open, Service, limited,
 };
 
 /// The type of the channel.
@@ -39,8 +39,8 @@ impl ConnectService {
         else {
             return;
         };
-        // Routers choose numbers of their own kind.
-        if circuit.is_routed() {
+        // Routers choose numbers of their own kind, and say something about a circuit that was asked for here only by its own.
+        if circuit.is_routed() || matches!(body, Body::Seen { .. }) {
             endpoint.arrived(&incoming.peer(), circuit, body);
         }
     }

@@ -39,7 +39,7 @@ impl Endpoint for Target {
         self.arrived.lock().unwrap().push((*router, circuit, body));
     }
 
-    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool) {}
+    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool, _: bool) {}
 
     fn state(&self, _: &Need) -> bool {
         false
@@ -70,6 +70,20 @@ async fn what_a_router_delivers_arrives_with_its_circuit() {
     settle().await;
     let expected = (Hashname::from_bytes([1; 32]), CircuitId::routed(9), body);
     assert_eq!(*target.arrived.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn where_the_other_end_is_seen_is_heard_on_circuits_of_either_end() {
+    let (to_target, target) = world();
+    let body = Body::Seen { who: Hashname::from_bytes([3; 32]), at: Some(([192, 0, 2, 7], 40_000).into()) };
+    let circuits = [CircuitId::asked(9), CircuitId::routed(9)];
+    for circuit in circuits {
+        let connection = Connection { circuit, body: body.clone() };
+        assert!(ConnectService::new().serve(&Need::Connection { target: to_target.clone(), connection }));
+    }
+    settle().await;
+    let expected = circuits.map(|circuit| (Hashname::from_bytes([1; 32]), circuit, body.clone()));
+    assert_eq!(*target.arrived.lock().unwrap(), expected);
 }
 
 #[tokio::test]

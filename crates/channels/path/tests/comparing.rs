@@ -10,13 +10,13 @@ use telemesh_channel::{
     Acceptor, Body, CircuitId, Endpoint, HandleError, Handler, Hashname, Introduction, Joined, LinkInfo,
     Need, Open, Opener, Service,
 };
-use telemesh_path::{PATH, PathService, decode, encode};
+use telemesh_path::{ASK, BIRTHDAY, PATH, PathService, decode, encode};
 use telemesh_wire::PathAddress;
 
 /// An endpoint that writes down what it is told.
 struct Peer {
     endpoint: Arc<MemoryEndpoint>,
-    told: Mutex<Vec<(Hashname, LinkInfo, bool)>>,
+    told: Mutex<Vec<(Hashname, LinkInfo, bool, bool)>>,
 }
 
 impl Acceptor for Peer {
@@ -38,8 +38,8 @@ impl Endpoint for Peer {
 
     fn arrived(&self, _: &Hashname, _: CircuitId, _: Body) {}
 
-    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool) {
-        self.told.lock().unwrap().push((*peer, info.clone(), asks));
+    fn compared(&self, peer: &Hashname, info: &LinkInfo, asks: bool, birthday: bool) {
+        self.told.lock().unwrap().push((*peer, info.clone(), asks, birthday));
     }
 
     fn state(&self, _: &Need) -> bool {
@@ -71,18 +71,18 @@ async fn settle() {
 #[tokio::test]
 async fn an_end_is_told_where_the_other_is() {
     let (peer, other) = world(1_200);
-    assert!(PathService::new().serve(&Need::Comparison { peer, info: info(16), ask: true }));
+    assert!(PathService::new().serve(&Need::Comparison { peer, info: info(16), ask: true, birthday: true }));
     settle().await;
-    assert_eq!(*other.told.lock().unwrap(), [(Hashname::from_bytes([1; 32]), info(16), true)]);
+    assert_eq!(*other.told.lock().unwrap(), [(Hashname::from_bytes([1; 32]), info(16), true, true)]);
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_left_out_from_behind() {
     let (peer, other) = world(200);
-    PathService::new().serve(&Need::Comparison { peer, info: info(16), ask: false });
+    PathService::new().serve(&Need::Comparison { peer, info: info(16), ask: false, birthday: false });
     settle().await;
     let told = other.told.lock().unwrap();
-    let [(_, told, false)] = &told[..] else { panic!("one message") };
+    let [(_, told, false, false)] = &told[..] else { panic!("one message") };
     assert!(!told.paths().is_empty() && told.paths().len() < 16);
     assert_eq!(told.paths(), &info(16).paths()[..told.paths().len()]);
 }
@@ -90,11 +90,15 @@ async fn what_does_not_fit_is_left_out_from_behind() {
 #[tokio::test]
 async fn rubbish_is_dropped() {
     let (peer, other) = world(1_200);
-    for body in [&b""[..], b"\x00", b"\x02{}", b"\x00{}", b"\x00\xff\xff", b"\x01{\"hashname\":7}"] {
+    for body in [&b""[..], b"\x00", b"\x02{}", b"\x04{}", b"\x00{}", b"\x00\xff\xff", b"\x01{\"hashname\":7}"]
+    {
         assert_eq!(decode(body), None);
         peer.notify(Open::unreliable(PATH).with_body(body.to_vec())).unwrap();
     }
     settle().await;
     assert!(other.told.lock().unwrap().is_empty());
-    assert_eq!(decode(&encode(&info(3), false)), Some((info(3), false)));
+    for flags in [0, ASK, BIRTHDAY, ASK | BIRTHDAY] {
+        assert_eq!(decode(&encode(&info(3), flags)), Some((info(3), flags)));
+    }
+    assert_eq!(decode(&encode(&info(3), 4)), None, "a flag of a later version");
 }

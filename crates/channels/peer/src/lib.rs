@@ -10,8 +10,8 @@
 use std::sync::{Arc, OnceLock};
 
 use telemesh_channel::{
-    ChannelKind, Connection, Endpoint, HandleError, Incoming, Introduction, Need, Open, Opener, Refusal,
-    RefusalCode, Service, limited,
+    Body, ChannelKind, Connection, Endpoint, HandleError, Incoming, Introduction, Need, Open, Opener,
+    Refusal, RefusalCode, Service, limited,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
@@ -62,7 +62,12 @@ impl PeerService {
             return;
         };
         if let Some(joined) = endpoint.join(&incoming.peer(), &introduction) {
-            let connection = Connection { circuit: joined.circuit, body: introduction.body };
+            let body = match introduction.body {
+                // What the asker says about that is not asked for.
+                Body::Seen { who, .. } => Body::Seen { who, at: joined.seen },
+                body => body,
+            };
+            let connection = Connection { circuit: joined.circuit, body };
             endpoint.state(&Need::Connection { target: joined.target, connection });
         }
     }

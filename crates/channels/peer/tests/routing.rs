@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -11,6 +12,9 @@ use telemesh_channel::{
     LinkInfo, Need, Open, Opener, Service, Target,
 };
 use telemesh_peer::{PEER, PeerService};
+
+/// Where the router sees everybody.
+const SEEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 40_000);
 
 /// An endpoint that joins whoever asks to one peer of its own, and writes down what it is asked and what it needs.
 struct Router {
@@ -30,7 +34,7 @@ impl Endpoint for Router {
     fn join(&self, asker: &Hashname, introduction: &Introduction) -> Option<Joined> {
         self.asked.lock().unwrap().push((*asker, introduction.clone()));
         let known = introduction.target == Target::Hashname(self.target.peer());
-        known.then(|| Joined { target: self.target.clone(), circuit: CircuitId::routed(9) })
+        known.then(|| Joined { target: self.target.clone(), circuit: CircuitId::routed(9), seen: Some(SEEN) })
     }
 
     fn ticket_for(&self, _: &Hashname) -> Option<Bytes> {
@@ -41,7 +45,7 @@ impl Endpoint for Router {
 
     fn arrived(&self, _: &Hashname, _: CircuitId, _: Body) {}
 
-    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool) {}
+    fn compared(&self, _: &Hashname, _: &LinkInfo, _: bool, _: bool) {}
 
     fn state(&self, need: &Need) -> bool {
         let Need::Connection { connection, .. } = need else { return false };
@@ -91,6 +95,19 @@ async fn what_an_asker_asks_reaches_the_other_end_of_the_circuit() {
     assert_eq!(*router.asked.lock().unwrap(), [(Hashname::from_bytes([1; 32]), asked.clone())]);
     let expected = Connection { circuit: CircuitId::routed(9), body: asked.body };
     assert_eq!(*router.needed.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn where_an_asker_is_seen_the_router_says_and_not_the_asker() {
+    let (to_router, router) = world();
+    let who = Hashname::from_bytes([1; 32]);
+    for at in [None, Some(([203, 0, 113, 9], 9).into())] {
+        let introduction = Introduction { body: Body::Seen { who, at }, ..introduction(3) };
+        PeerService::new().serve(&Need::Introduction { router: to_router.clone(), introduction });
+        settle().await;
+        let told = router.needed.lock().unwrap().pop().unwrap();
+        assert_eq!(told.body, Body::Seen { who, at: Some(SEEN) });
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(super) async fn run(
         initiations_sent: explain.initiations_sent,
         attempts_failed: explain.attempts_failed,
         retry_in_s: explain.retry_in.map(|time| time.as_secs_f64()),
+        birthday: explain.birthday.map(|birthday| birthday.to_string()),
     };
     session.say(Event::Explain(event)).await?;
     up

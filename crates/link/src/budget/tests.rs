@@ -1,5 +1,7 @@
 //! Tests of the probe budget.
 
+use telemesh_hashname::Hashname;
+
 use super::*;
 
 fn start() -> Instant {
@@ -64,4 +66,32 @@ fn the_number_of_remembered_prefixes_is_bounded() {
     assert!(budget.take(now, &prefix(0)), "a known one still has its budget");
     assert!(budget.take(now + Duration::from_secs(1), &prefix(MAX_PREFIXES)), "idle ones are forgotten");
     assert!(budget.buckets.lock().unwrap().len() <= MAX_PREFIXES);
+}
+
+#[test]
+fn attempts_at_birthday_probing_are_one_at_a_time_and_rare_towards_one_network() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let (victim, neighbour, other) = (udp("192.0.2.7:1"), udp("192.0.2.8:2"), udp("192.0.3.7:1"));
+    assert!(budget.take_birthday(now, &victim));
+    assert!(!budget.clone().take_birthday(now + BIRTHDAY_PAUSE / 2, &other), "one at a time");
+    let later = now + BIRTHDAY_PAUSE;
+    assert!(!budget.take_birthday(later, &neighbour), "the same network");
+    assert!(budget.take_birthday(later, &other));
+    assert!(budget.take_birthday(now + BIRTHDAY_AGAIN, &neighbour));
+    let remembered = budget.birthdays.lock().unwrap().prefixes.len();
+    assert_eq!(remembered, 2, "those that may be tried again are forgotten");
+    assert!(
+        !budget.take_birthday(now + BIRTHDAY_AGAIN * 2, &PathAddress::Peer(Hashname::from_bytes([1; 32])))
+    );
+}
+
+#[test]
+fn an_hour_of_attempts_towards_ever_new_networks_stays_within_three_a_minute() {
+    let (budget, now) = (ProbeBudget::new(), start());
+    let began = (0..3_600u32).filter(|second| {
+        let to = udp(&format!("10.{}.{}.1:1", second / 256, second % 256));
+        budget.take_birthday(now + Duration::from_secs(1) * *second, &to)
+    });
+    assert_eq!(began.count(), 180);
+    assert!(budget.birthdays.lock().unwrap().prefixes.len() <= 3);
 }

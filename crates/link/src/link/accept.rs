@@ -111,7 +111,7 @@ impl Link {
         if let UnconfirmedKind::Handshake { credential, to, answered, .. } = kind {
             let rtt = answered.map(|answered| now.saturating_duration_since(answered));
             let change = self.paths.proven(now, &to, rtt);
-            self.emit_change(change);
+            self.emit_change(now, change);
             if !credential.is_none() {
                 self.emit(Event::Confirmed { credential });
             }
@@ -129,7 +129,7 @@ impl Link {
         }
         if cfg!(feature = "danger-no-probe-check") {
             let change = self.paths.move_without_proof(&from);
-            self.emit_change(change);
+            self.emit_change(now, change);
         }
         if self.paths.wants_probe(now, &from) {
             // The path in use first: if it still works, its answer comes in time to keep the data there.

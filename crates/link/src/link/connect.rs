@@ -395,7 +395,7 @@ impl Link {
         self.status.confirm_due = true;
         let rtt = now.saturating_duration_since(pending.sent);
         let change = self.paths.proven(now, &pending.to, Some(rtt));
-        self.emit_change(change);
+        self.emit_change(now, change);
         self.established(now, about);
         if let Some(address) = reply.observed_address {
             self.observed(pending.to, address);

@@ -99,6 +99,7 @@ impl Link {
             initiations_sent: self.connecting.initiations_sent(),
             attempts_failed: self.connecting.failures(),
             retry_in: self.connecting.retry_in(now),
+            birthday: self.paths.birthday.as_ref().map(|birthday| birthday.status()),
         }
     }
 

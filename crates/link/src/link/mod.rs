@@ -2,9 +2,10 @@
 //!
 //! This file has the type, its making and its small methods; what happens when is in the files beside it: `connect`
 //! (initiations and responses to them), `accept` (the other end's initiations), `returning` (return tags and cookies),
-//! `renew`, `receive`, `transmit`, `timeouts`; `ways` (candidates and circuits); `inspect` only looks.
+//! `renew`, `receive`, `transmit`, `timeouts`; `ways` (candidates and circuits); `birthday`; `inspect` only looks.
 
 mod accept;
+mod birthday;
 mod config;
 mod connect;
 mod inspect;
@@ -25,6 +26,7 @@ use telemesh_hashname::PublicKeys;
 use telemesh_wire::PathAddress;
 use telemesh_wire::{CloseReason, Control, Credential};
 
+use crate::birthday::BirthdayOutcome;
 use crate::counters::{DropCounters, DropReason};
 use crate::fragment::Reassembly;
 use crate::identity::Identity;
@@ -292,8 +294,11 @@ impl Link {
         self.queues.events.push_back(event);
     }
 
-    fn emit_change(&mut self, change: Option<Change>) {
+    fn emit_change(&mut self, now: Instant, change: Option<Change>) {
         if let Some(Change { to, rtt, similar }) = change {
+            if to.is_direct() {
+                self.birthday_succeeded(now);
+            }
             self.emit(Event::PathChanged { path: to, rtt, similar });
         }
     }
@@ -351,6 +356,7 @@ impl Link {
     /// There is no session any more.
     fn go_down(&mut self, now: Instant, reason: DownReason) {
         let was_up = std::mem::take(&mut self.status.up);
+        self.end_birthday(BirthdayOutcome::Down);
         self.sessions.clear_used();
         self.paths.down();
         self.renewal = None;

@@ -139,7 +139,7 @@ impl Link {
             return Ok(Received::Nothing);
         }
         let (path, rtt, change) = self.paths.answered(now, token).ok_or(DropReason::UnknownProbe)?;
-        self.emit_change(change);
+        self.emit_change(now, change);
         if let Some(place) = self.queues.pings.iter().position(|(_, waiting)| waiting == token) {
             let (id, _) = self.queues.pings.remove(place);
             self.emit(Event::Pong { id, rtt, path });

@@ -27,6 +27,7 @@ impl Link {
                 self.queue_probe(now, address);
             }
             self.ask_for_width(now);
+            self.run_birthday(now);
         }
         self.run_attempt(now, wall);
         self.timeout = self.next_timeout();
@@ -36,7 +37,7 @@ impl Link {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let sessions = self.sessions.next_timeout();
         let connecting = self.connecting.next_timeout();
-        let mut times = [sessions, connecting, None, None, None];
+        let mut times = [sessions, connecting, None, None, None, None];
         if self.status.up {
             let silence = self.paths.unheard_since().filter(|_| !self.connecting.is_trying());
             times = [
@@ -45,6 +46,7 @@ impl Link {
                 self.renewal_timeout(),
                 self.paths.next_timeout(),
                 silence.map(|since| since + REHANDSHAKE),
+                self.paths.birthday.as_ref().and_then(|birthday| birthday.next_timeout()),
             ];
         }
         times.into_iter().flatten().min()

@@ -66,6 +66,10 @@ pub(super) enum Outgoing {
         token: [u8; 8],
         room: usize,
     },
+    /// Nothing, to an address that is no path yet: so that the NATs in between know it, and the peer hears of us.
+    Knock {
+        to: PathAddress,
+    },
     /// Goes on the path in use.
     Control(Vec<u8>),
 }
@@ -94,6 +98,7 @@ impl Link {
             Outgoing::Ready { to, .. }
             | Outgoing::Probe { to, .. }
             | Outgoing::WidthProbe { to }
+            | Outgoing::Knock { to }
             | Outgoing::ProbeAnswer { to, .. } => *to,
             Outgoing::Control(_) => self.paths.active()?.address,
         };
@@ -147,6 +152,7 @@ impl Link {
                 self.paths.sent_unasked(now, &to);
                 self.status.confirm_due = false;
             }
+            Outgoing::Knock { .. } => self.sessions.current_mut()?.seal(&[], &[], out).ok()?,
             Outgoing::Control(message) => {
                 self.sessions.current_mut()?.seal(&[Inner::CONTROL], &message, out).ok()?;
                 self.paths.sent_unasked(now, &to);

@@ -7,7 +7,7 @@ use telemesh_wire::PathAddress;
 
 use super::harness::{BOTH, Datagram, World, address, keys, millis, network_of, secs};
 use crate::timers::MAX_CIRCUIT_PATHS;
-use crate::{DownReason, Event, MAX_CANDIDATES, PathState, State};
+use crate::{BirthdayRefusal, DownReason, Event, MAX_CANDIDATES, PathState, State};
 
 /// Two endpoints that are both in networks 1 and 2, connected, with both paths proven.
 fn connected_twice(seed: u64) -> World {
@@ -126,6 +126,18 @@ fn spares_that_are_kept_warm_do_not_pull_an_idle_link_from_path_to_path() {
             assert_eq!(changes, 0, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn many_ports_are_tried_by_no_link_that_is_down_or_direct() {
+    let mut world = World::pair(3);
+    let now = world.now;
+    let to = PathAddress::Udp(address(1, 9, 9));
+    assert_eq!(world.nodes[0].link().begin_birthday(now, to), Err(BirthdayRefusal::NotNeeded));
+    let mut world = World::connected(3);
+    let now = world.now;
+    assert_eq!(world.nodes[0].link().begin_birthday(now, to), Err(BirthdayRefusal::NotNeeded));
+    assert_eq!(world.nodes[0].link().explain(now).birthday, None);
 }
 
 #[test]

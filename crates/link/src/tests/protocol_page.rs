@@ -329,6 +329,10 @@ fn timers() -> Vec<(&'static str, String)> {
     rows!(count: WARM_SPARES);
     rows!(time: REHANDSHAKE);
     rows!(count: MAX_CANDIDATES MAX_CIRCUIT_PATHS);
+    let grouped = |number: usize| if number == 1_000 { "1,000".to_owned() } else { number.to_string() };
+    all.push(("BIRTHDAY_PORTS", grouped(BIRTHDAY_PORTS)));
+    rows!(count: BIRTHDAY_SOCKETS);
+    rows!(time: BIRTHDAY_PACE BIRTHDAY_TICK BIRTHDAY_ANSWERS BIRTHDAY_AGAIN BIRTHDAY_PAUSE);
     rows!(time: SWITCH_MARGIN RENEW_AFTER RENEW_JITTER RENEW_OVERDUE SESSION_LIMIT RENEW_IDLE RENEW_RESEND);
     rows!(power: AES_GCM_RENEW_PACKETS AES_GCM_PACKET_LIMIT RENEW_PACKETS PACKET_LIMIT);
     rows!(time: PREVIOUS_KEPT UNCONFIRMED_KEPT);

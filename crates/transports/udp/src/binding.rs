@@ -1,9 +1,12 @@
 //! Where a transport listens: what the application asked for, and the sockets that came of it.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
+
+use telemesh_transport::{ExtraSocket, PathAddress};
 
 use crate::socket::Socket;
 
@@ -21,11 +24,13 @@ pub(crate) enum Binding {
     Both { v4: SocketAddr, v6: SocketAddr },
 }
 
-/// At most one socket of each address family.
+/// At most one socket of each address family, and the extra ones.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     v4: Option<Socket>,
     v6: Option<Socket>,
+    /// By their numbers.
+    pub(crate) extra: BTreeMap<u32, Socket>,
 }
 
 impl Binding {
@@ -55,7 +60,9 @@ impl Binding {
     pub(crate) fn open(&self) -> io::Result<Sockets> {
         match *self {
             Self::Address(address) => Socket::bind(address).map(Sockets::single),
-            Self::Both { v4, v6 } => Ok(Sockets { v4: Some(Socket::bind(v4)?), v6: Some(Socket::bind(v6)?) }),
+            Self::Both { v4, v6 } => {
+                Socket::bind(v4).and_then(|v4| Ok(Sockets::new(Some(v4), Some(Socket::bind(v6)?))))
+            }
             Self::Wildcard { port } => open_wildcard(port),
         }
     }
@@ -71,7 +78,7 @@ fn open_wildcard(port: u16) -> io::Result<Sockets> {
             Err(_) => return Socket::bind((Ipv6Addr::UNSPECIFIED, port).into()).map(Sockets::single),
         };
         match Socket::bind((Ipv6Addr::UNSPECIFIED, v4.local().port()).into()) {
-            Ok(v6) => return Ok(Sockets { v4: Some(v4), v6: Some(v6) }),
+            Ok(v6) => return Ok(Sockets::new(Some(v4), Some(v6))),
             Err(error) if !is_about_the_port(&error) => {
                 tracing::debug!(%error, "no IPv6 here, listening on IPv4 only");
                 return Ok(Sockets::single(v4));
@@ -83,7 +90,7 @@ fn open_wildcard(port: u16) -> io::Result<Sockets> {
     }
     let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
     let v6 = Socket::bind((Ipv6Addr::UNSPECIFIED, 0).into())?;
-    Ok(Sockets { v4: Some(v4), v6: Some(v6) })
+    Ok(Sockets::new(Some(v4), Some(v6)))
 }
 
 fn is_about_the_port(error: &io::Error) -> bool {
@@ -91,37 +98,51 @@ fn is_about_the_port(error: &io::Error) -> bool {
 }
 
 impl Sockets {
+    fn new(v4: Option<Socket>, v6: Option<Socket>) -> Self {
+        Self { v4, v6, extra: BTreeMap::new() }
+    }
+
     fn single(socket: Socket) -> Self {
         match socket.local() {
-            SocketAddr::V4(_) => Self { v4: Some(socket), v6: None },
-            SocketAddr::V6(_) => Self { v4: None, v6: Some(socket) },
+            SocketAddr::V4(_) => Self::new(Some(socket), None),
+            SocketAddr::V6(_) => Self::new(None, Some(socket)),
         }
     }
 
-    /// The socket of the destination's family.
-    pub(crate) fn for_destination(&self, destination: SocketAddr) -> Option<&Socket> {
-        match destination {
-            SocketAddr::V4(_) => self.v4.as_ref(),
-            SocketAddr::V6(_) => self.v6.as_ref(),
-        }
+    /// The socket from which a path begins: the one of the destination's family, or an extra one. And the destination.
+    pub(crate) fn of_path(&self, path: &PathAddress) -> Option<(&Socket, SocketAddr)> {
+        let socket = match *path {
+            PathAddress::Udp(SocketAddr::V4(_)) => self.v4.as_ref(),
+            PathAddress::Udp(SocketAddr::V6(_)) => self.v6.as_ref(),
+            PathAddress::Extra(ExtraSocket { number, .. }) => self.extra.get(&number),
+            _ => None,
+        };
+        Some((socket?, path.socket_address()?))
     }
 
     /// The same, to be changed.
-    pub(crate) fn for_destination_mut(&mut self, destination: SocketAddr) -> Option<&mut Socket> {
-        match destination {
-            SocketAddr::V4(_) => self.v4.as_mut(),
-            SocketAddr::V6(_) => self.v6.as_mut(),
+    pub(crate) fn of_path_mut(&mut self, path: &PathAddress) -> Option<&mut Socket> {
+        match *path {
+            PathAddress::Udp(SocketAddr::V4(_)) => self.v4.as_mut(),
+            PathAddress::Udp(SocketAddr::V6(_)) => self.v6.as_mut(),
+            PathAddress::Extra(ExtraSocket { number, .. }) => self.extra.get_mut(&number),
+            _ => None,
         }
     }
 
-    /// Both sockets, IPv4 first.
+    /// Both sockets without the extra ones, IPv4 first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Socket> {
         self.v4.iter().chain(&self.v6)
     }
 
-    /// Both sockets in the order asked for.
-    pub(crate) fn in_turn(&self, v6_first: bool) -> [Option<&Socket>; 2] {
-        if v6_first { [self.v6.as_ref(), self.v4.as_ref()] } else { [self.v4.as_ref(), self.v6.as_ref()] }
+    /// All sockets, the usual ones first and in the order asked for.
+    pub(crate) fn in_turn(&self, v6_first: bool) -> impl Iterator<Item = &Socket> {
+        let both = if v6_first {
+            [self.v6.as_ref(), self.v4.as_ref()]
+        } else {
+            [self.v4.as_ref(), self.v6.as_ref()]
+        };
+        both.into_iter().flatten().chain(self.extra.values())
     }
 
     /// The addresses by which `addresses` of this machine's interfaces, or the bound ones, can be reached.

@@ -9,7 +9,7 @@ use std::{
 
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
-use telemesh_transport::{Arrival, Ecn, PathAddress, ReceiveBatch, SendError, Transmit};
+use telemesh_transport::{Arrival, Ecn, ExtraSocket, PathAddress, ReceiveBatch, SendError, Transmit};
 use tokio::{io::Interest, net::UdpSocket};
 
 use crate::{
@@ -35,6 +35,8 @@ pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// The number of an extra socket.
+    extra: Option<u32>,
     /// Whether the kernel could do segmentation offload when the socket was made.
     offers_offload: bool,
     /// Datagrams sent since offload was given up.
@@ -62,10 +64,17 @@ impl Socket {
             io,
             state,
             local,
+            extra: None,
             offers_offload,
             without_offload: AtomicU32::new(0),
             blocked: AtomicBool::new(false),
         })
+    }
+
+    /// Binds an extra socket: to the same address as the usual one, on a port that the system chooses.
+    pub(crate) fn bind_extra(mut address: SocketAddr, number: u32) -> io::Result<Self> {
+        address.set_port(0);
+        Ok(Self { extra: Some(number), ..Self::bind(address)? })
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
@@ -161,9 +170,22 @@ impl Socket {
             return attempt;
         }
         for (index, meta) in metas.iter().take(received).enumerate() {
-            batch.commit(index, arrival(meta));
+            batch.commit(index, self.arrival(meta));
         }
         Ok(())
+    }
+
+    fn arrival(&self, meta: &RecvMeta) -> Arrival {
+        let source = match self.extra {
+            None => PathAddress::Udp(meta.addr),
+            Some(number) => PathAddress::Extra(ExtraSocket { to: meta.addr, number }),
+        };
+        Arrival {
+            source: source.canonical(),
+            length: meta.len,
+            stride: meta.stride,
+            ecn: meta.ecn.map(from_codepoint),
+        }
     }
 
     /// One receive call into the free buffers of `batch`: how many it filled, and how many it could have.
@@ -243,15 +265,6 @@ fn is_report_about_sending(error: &io::Error) -> bool {
                 | Kind::PermissionDenied
                 | Kind::Interrupted
         )
-}
-
-fn arrival(meta: &RecvMeta) -> Arrival {
-    Arrival {
-        source: PathAddress::Udp(meta.addr).canonical(),
-        length: meta.len,
-        stride: meta.stride,
-        ecn: meta.ecn.map(from_codepoint),
-    }
 }
 
 fn to_codepoint(ecn: Ecn) -> EcnCodepoint {

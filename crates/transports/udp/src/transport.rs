@@ -5,17 +5,18 @@ use std::{
     net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
 
-use telemesh_transport::{PathAddress, ReceiveBatch, SendError, Transmit, Transport};
+use telemesh_transport::{ExtraSocket, PathAddress, ReceiveBatch, SendError, Transmit, Transport};
 use tokio::runtime::Handle;
 
 use crate::{
     binding::{Binding, Sockets},
     interfaces::reachable_addresses,
+    socket::Socket,
     waker::WakerSlot,
 };
 
@@ -31,6 +32,8 @@ pub struct UdpTransport {
     sockets: RwLock<Sockets>,
     receiver: WakerSlot,
     writer: WakerSlot,
+    /// The number of the next extra socket.
+    extra: AtomicU32,
     /// Which family is asked first for datagrams; alternates, so that neither starves the other.
     v6_first: AtomicBool,
 }
@@ -89,6 +92,7 @@ impl UdpTransport {
             sockets: RwLock::new(binding.open()?),
             receiver: WakerSlot::default(),
             writer: WakerSlot::default(),
+            extra: AtomicU32::new(0),
             v6_first: AtomicBool::new(false),
         })
     }
@@ -129,12 +133,41 @@ impl UdpTransport {
 
 impl Transport for UdpTransport {
     fn carries(&self, address: &PathAddress) -> bool {
-        let PathAddress::Udp(destination) = *address else { return false };
-        self.sockets().for_destination(destination).is_some_and(|socket| socket.can_reach(destination))
+        let sockets = self.sockets();
+        sockets.of_path(address).is_some_and(|(socket, destination)| socket.can_reach(destination))
     }
 
     fn local_addresses(&self) -> Vec<PathAddress> {
         self.sockets().reachable(reachable_addresses).into_iter().map(PathAddress::Udp).collect()
+    }
+
+    fn open_extra(&self, to: &PathAddress, count: usize) -> Vec<PathAddress> {
+        let _entered = self.runtime.enter();
+        let usual = |(usual, to): (&Socket, SocketAddr)| usual.can_reach(to).then(|| (usual.local(), to));
+        let Some((local, destination)) = self.sockets().of_path(to).and_then(usual) else {
+            return Vec::new();
+        };
+        let count = count.min(MAX_EXTRA.saturating_sub(self.sockets().extra.len()));
+        let number = || self.extra.fetch_add(1, Ordering::Relaxed);
+        let open = |number| Some((number, Socket::bind_extra(local, number).ok()?));
+        let mut opened = (0..count).map_while(|_| open(number())).collect::<Vec<_>>();
+        if opened.len() < count {
+            // These were the last that there were, and others need some, too.
+            opened.truncate(opened.len() / 2);
+        }
+        let path = |number| PathAddress::Extra(ExtraSocket { to: destination, number });
+        let paths = opened.iter().map(|(number, _)| path(*number)).collect();
+        self.sockets_mut().extra.extend(opened);
+        // It has to wait for them, too.
+        self.receiver.wake();
+        paths
+    }
+
+    fn close_extra(&self, path: &PathAddress) {
+        if let PathAddress::Extra(extra) = path {
+            // Closed when the lock is released: that is no reason to keep senders waiting.
+            let _closed = self.sockets_mut().extra.remove(&extra.number);
+        }
     }
 
     fn max_send_segments(&self) -> usize {
@@ -142,17 +175,14 @@ impl Transport for UdpTransport {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> Result<(), SendError> {
-        let PathAddress::Udp(destination) = transmit.destination else {
-            return Err(SendError::UnusableAddress);
-        };
         let sockets = self.sockets();
-        let Some(socket) = sockets.for_destination(destination) else {
+        let Some((socket, destination)) = sockets.of_path(&transmit.destination) else {
             return Err(SendError::UnusableAddress);
         };
         let result = socket.try_send(destination, transmit);
         if socket.offload_retry_due() {
             drop(sockets);
-            if let Some(socket) = self.sockets_mut().for_destination_mut(destination) {
+            if let Some(socket) = self.sockets_mut().of_path_mut(&transmit.destination) {
                 socket.retry_offload();
             }
         }
@@ -162,7 +192,7 @@ impl Transport for UdpTransport {
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sockets = self.sockets();
         let mut waiting = false;
-        for socket in sockets.iter().filter(|socket| socket.is_blocked()) {
+        for socket in sockets.in_turn(false).filter(|socket| socket.is_blocked()) {
             if let Poll::Ready(outcome) = socket.poll_writable(cx) {
                 return Poll::Ready(outcome);
             }
@@ -180,7 +210,7 @@ impl Transport for UdpTransport {
         let sockets = self.sockets();
         let v6_first = self.v6_first.fetch_xor(true, Ordering::Relaxed);
         let mut failure = None;
-        for socket in sockets.in_turn(v6_first).into_iter().flatten() {
+        for socket in sockets.in_turn(v6_first) {
             if batch.room() == 0 {
                 break;
             }
@@ -210,6 +240,10 @@ impl Transport for UdpTransport {
         outcome
     }
 }
+
+/// Extra sockets at a time: so many for whoever tries ports at the moment, and as many that are kept. A process may have 1,024 files
+/// open where nobody has allowed it more.
+const MAX_EXTRA: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -377,3 +377,56 @@ async fn a_thousand_round_trips_lose_no_wake_up() {
     }
     echo.abort();
 }
+
+#[tokio::test]
+async fn extra_sockets_have_ports_of_their_own_and_end_when_they_are_closed() {
+    let (one, other) = (loopback_v4(), loopback_v4());
+    // Whoever waits for datagrams waits for those of sockets that come later, too.
+    let mut waiting = pin!(receive_datagrams(&one, 8));
+    let woken = Arc::new(CountingWaker::default());
+    let waker = Waker::from(woken.clone());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let extra = one.open_extra(&path(&other), 8);
+    assert!(woken.0.load(Ordering::Relaxed) > 0);
+    assert_eq!(extra.len(), 8);
+    for path in &extra {
+        assert!(one.carries(path) && !other.carries(path));
+        send(&one, Transmit::single(*path, b"out")).await;
+    }
+    let mut seen = receive_datagrams(&other, 8).await;
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 8, "each has a port of its own");
+    assert!(seen.iter().all(|(from, _)| *from != path(&one)));
+    for (from, _) in &seen {
+        send(&other, Transmit::single(*from, b"back")).await;
+    }
+    let mut back: Vec<PathAddress> = waiting.await.into_iter().map(|(from, _)| from).collect();
+    back.sort();
+    assert_eq!(back, extra, "what arrives says at which socket");
+    let (closed, kept) = (extra[0], extra[1]);
+    one.close_extra(&closed);
+    assert!(!one.carries(&closed) && one.carries(&kept));
+    let refused = one.try_send(&Transmit::single(closed, b"late"));
+    assert!(matches!(refused, Err(SendError::UnusableAddress)), "{refused:?}");
+    one.rebind().unwrap();
+    assert!(!one.carries(&kept), "they belong to the network that was");
+    assert_ne!(one.open_extra(&path(&other), 1), [extra[0]], "no number comes twice");
+}
+
+#[tokio::test]
+async fn there_are_not_more_extra_sockets_than_a_process_may_spare() {
+    let (one, other) = (loopback_v4(), loopback_v4());
+    let first = one.open_extra(&path(&other), 10_000);
+    assert!((1..=512).contains(&first.len()), "{}", first.len());
+    let more = one.open_extra(&path(&other), 10_000);
+    assert!(first.len() + more.len() <= 512);
+}
+
+#[tokio::test]
+async fn there_are_no_extra_sockets_towards_addresses_that_cannot_be_reached() {
+    let one = loopback_v4();
+    for address in ["udp:192.0.2.1:1", "udp:[2001:db8::1]:1", "quic:127.0.0.1:443"] {
+        assert!(one.open_extra(&address.parse().unwrap(), 4).is_empty(), "{address}");
+    }
+}

@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use telemesh_wire::{ParsePathAddressError, PathAddress, socket_address_from_bytes, socket_address_to_bytes};
+use telemesh_hashname::Hashname;
+use telemesh_wire::{
+    ExtraSocket, LinkInfo, ParsePathAddressError, PathAddress, socket_address_from_bytes,
+    socket_address_to_bytes,
+};
 
 const HASHNAME: &str = "27ywx5e5ylzxfzxrhptowvwntqrd3jhksyxrfkzi6jfn64d3lwxa";
 
@@ -84,4 +88,23 @@ fn debug_shows_a_short_hashname() {
     let address: PathAddress = format!("peer:{HASHNAME}").parse().unwrap();
     assert_eq!(format!("{address:?}"), "peer:27ywx5e5");
     assert_eq!(format!("{:?}", "udp:192.0.2.1:1".parse::<PathAddress>().unwrap()), "udp:192.0.2.1:1");
+}
+
+#[test]
+fn an_extra_socket_is_written_down_as_the_address_it_sends_to() {
+    for (to, shown) in [
+        ("192.0.2.1:7", "udp:192.0.2.1:7"),
+        ("[2001:db8::1]:7", "udp:[2001:db8::1]:7"),
+        ("[::ffff:192.0.2.1]:7", "udp:192.0.2.1:7"),
+    ] {
+        let extra = |number| PathAddress::Extra(ExtraSocket { to: to.parse().unwrap(), number }).canonical();
+        assert_eq!(extra(3).to_string(), shown);
+        assert_ne!(extra(3), extra(4), "two sockets are two paths");
+        assert!(extra(3).is_direct() && extra(3).router().is_none());
+        let plain: PathAddress = shown.parse().unwrap();
+        assert_eq!(extra(3).socket_address(), plain.socket_address());
+        let info = LinkInfo::unresolved(Hashname::from_bytes([1; 32])).with_path(extra(3)).unwrap();
+        let read = LinkInfo::from_json(&info.to_json()).unwrap();
+        assert_eq!(read.addresses().collect::<Vec<_>>(), [plain], "the number goes nowhere");
+    }
 }

@@ -1,7 +1,7 @@
 //! Messages that no honest endpoint sends: cut off, doubled, overlong, of the wrong type, or simply noise.
 
 use bytes::Bytes;
-use telemesh_hashname::RollupError;
+use telemesh_hashname::{Hashname, RollupError};
 use telemesh_wire::limits::{MAX_CREDENTIAL_LENGTH, MAX_INTRODUCTION_BODY_LENGTH};
 use telemesh_wire::{
     Answer, Body, ChannelKind, CircuitId, CloseReason, Connection, Control, DecodeError, Frame, Hello,
@@ -323,6 +323,16 @@ fn introductions_are_read_whole_or_not_at_all() {
         let mut unknown = bytes.to_vec();
         unknown[place] = value;
         assert!(Introduction::decode(&unknown.into()).is_err(), "byte {place} is {value}");
+    }
+    for at in [None, Some("192.0.2.7:40000".parse().unwrap()), Some("[2001:db8::7]:1".parse().unwrap())] {
+        let seen = Connection {
+            circuit: CircuitId::routed(9),
+            body: Body::Seen { who: Hashname::from_bytes([7; 32]), at },
+        };
+        let bytes = Bytes::from(seen.encode().unwrap());
+        assert_eq!(Connection::decode(&bytes), Ok(seen));
+        let cut = bytes.slice(..bytes.len() - 1);
+        assert!(Connection::decode(&cut).is_err(), "{at:?} without its last byte");
     }
     let keys = [&[0; 8][..], &[1], b"{\"hashname\":1}"].concat();
     assert!(Connection::decode(&keys.into()).is_err(), "keys that are none");
