@@ -88,6 +88,7 @@ usage: cargo xtask <chore>
   natlab                NATs of every kind, made of network namespaces and probed; then the real program behind some of
                         them, with a router in the open (root, Linux)
      [--all]            every kind against every other, and all that can happen to a network
+     [--birthday N]     N meetings of a symmetric NAT and a port-restricted one: how many end direct, and when
      [--only WORD]      the scenarios with this in their names
      [--prove]          only the probes
      [--program PATH]   this program instead of a new build

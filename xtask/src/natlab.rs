@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`namespace`], [`world`] (who is connected with what), [`kinds`] (the rules of the boxes), [`behaviour`],
 //! [`agent`] and [`proof`] (the boxes are what they should be), [`endpoint`] and [`meeting`] (the program), [`matrix`],
-//! [`stream`], [`download`], [`mod@scenarios`], [`idle`], [`gateway`] and [`mapping`].
+//! [`birthday`], [`stream`], [`download`], [`mod@scenarios`], [`idle`], [`gateway`] and [`mapping`].
 
 mod agent;
 mod behaviour;
+mod birthday;
 mod download;
 mod endpoint;
 mod gateway;
@@ -52,6 +53,8 @@ struct Choice {
     /// Nothing but the proof.
     prove: bool,
     all: bool,
+    /// So many meetings of the hardest pair that can meet, and nothing else.
+    birthdays: Option<u32>,
     /// Scenarios whose names have this in them, and nothing else.
     only: Option<String>,
     /// An endpoint's program that is there already.
@@ -72,6 +75,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         match *word {
             "--prove" => choice.prove = true,
             "--all" => choice.all = true,
+            "--birthday" => {
+                choice.birthdays = Some(
+                    words.next().and_then(|word| word.parse().ok()).context("`--birthday` wants a number")?,
+                );
+            }
             "--only" => choice.only = Some((*words.next().context("`--only` wants a word")?).to_owned()),
             "--program" => choice.program = Some(words.next().context("`--program` wants a path")?.into()),
             _ => bail!("unknown option `{word}`"),
@@ -84,6 +92,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         Some(program) => program.clone(),
         None => namespaces::build()?,
     };
+    if let Some(runs) = choice.birthdays {
+        return birthday::run(&program, runs);
+    }
     if let Some(word) = &choice.only {
         return scenarios(&program, |name, _| name.contains(word.as_str()));
     }

@@ -206,6 +206,12 @@ impl Endpoint {
         self.tell(&["stop"]).map(drop)
     }
 
+    /// What `explain` says of the many ports that were tried.
+    pub(super) fn birthday(&self, peer: &Identity) -> Result<Option<String>> {
+        let told = self.tell(&["explain", peer.name])?;
+        Ok(told.first().and_then(|explain| explain["birthday"].as_str()).map(ToOwned::to_owned))
+    }
+
     /// All that `explain` says, for a report about what went wrong.
     pub(super) fn explanation(&self, peer: &Identity) -> String {
         let told = self.tell(&["explain", peer.name]);
