@@ -152,7 +152,7 @@ impl Channel {
 
     /// While a channel is corked, what is written and the end of writing may wait up to 5 ms for something else that the link
     /// sends, so that several writes, or the last one and the end, share a packet. Taking the cork out sends what waits, as does
-    /// a write that finds no room or a read that finds nothing.
+    /// a write that finds no room or a read that finds nothing; to flush does not.
     pub fn cork(&mut self, corked: bool) {
         self.raw.cork(corked);
     }

@@ -15,8 +15,8 @@
 //! | tests a channel without a mesh | [`memory::pair`] |
 //!
 //! # Who guarantees what
-//! - **An open is visible at once.** The carrier sends the open message when the channel is opened, not with the first
-//!   write. [`Channel::accepted`] resolves when the peer has accepted or refused.
+//! - **An open is visible soon.** The carrier sends the open message with the first bytes that are written, when something is waited
+//!   for, or after a few milliseconds. [`Channel::accepted`] resolves when the peer has accepted or refused.
 //! - **The tail is not lost.** [`Channel`]'s `shutdown` ends the stream and dropping it afterwards still delivers; dropping
 //!   it before resets it, so that the peer never takes a cut stream for a whole one.
 //! - **One handler harms no other channel.** [`Dispatcher`] does not call a handler: it returns a [`HandlerTask`], and the

@@ -18,8 +18,9 @@ pub trait Opener: Send + Sync + 'static {
     /// The endpoint at the other end.
     fn peer(&self) -> Hashname;
 
-    /// Opens a reliable channel. The open message is under way when this resolves; it waits only for room among the
-    /// link's streams, never for the peer's answer, so that data may follow in the same packet. The answer is
+    /// Opens a reliable channel. It is open when this resolves, and waits only for room among the
+    /// link's streams, never for the peer's answer. The open message is sent with the first bytes that are written, as soon as something
+    /// is waited for, or after a few milliseconds. The answer is
     /// [`Channel::accepted`], and a refusal also fails the channel's reads and writes.
     ///
     /// Dropping the future before it resolves opens nothing.

@@ -26,7 +26,7 @@ const DEFAULT_CHUNK: usize = 8 * 1024;
 ///   [`ChannelError::of`].
 /// - [`reset`](Self::reset) and [`stop`](Self::stop) are harmless after the end of that direction; [`crate::Channel`] calls
 ///   them when it is dropped, so an implementation needs no `Drop` for that.
-/// - The open message was sent before the first of these functions is called.
+/// - The open message goes before everything that these functions send.
 pub trait RawStream: Send {
     /// Resolves when the peer has accepted or refused, or the channel is lost before. The accepting side is ready at once.
     ///
@@ -98,8 +98,8 @@ pub trait RawStream: Send {
     /// As [`poll_write`](Self::poll_write).
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Resolves when the peer reads no more, or the channel is lost: whatever would be written from then on is for nobody. The
-    /// waker is that of a writer.
+    /// Resolves when the peer reads no more, this direction has ended, or the channel is lost: whatever would be written from then on is
+    /// for nobody. Its waker has a place of its own, and is woken when the channel is dropped, too.
     fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<ChannelError>;
 
     /// Ends the writing direction. The first call already counts, even if it returns `Pending`: everything written before

@@ -117,11 +117,14 @@ impl WriteHalf {
         poll_fn(|cx| lock(&self.shared).poll_finish(cx)).await
     }
 
-    /// Resolves when the peer reads no more, or the channel is lost: for whoever works on something to write. It shares the
-    /// waker of writing, so poll it in the task that writes.
+    /// Resolves when nobody reads any more what is written: the peer has stopped reading, this direction has ended, or the channel
+    /// is lost or dropped. For whoever works on something to write; it does not keep the channel. One at a time is woken.
     pub fn stopped(&self) -> impl Future<Output = ChannelError> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
-        poll_fn(move |cx| lock(&shared).poll_stopped(cx))
+        let shared = Arc::downgrade(&self.shared);
+        poll_fn(move |cx| match shared.upgrade() {
+            Some(shared) => lock(&shared).poll_stopped(cx),
+            None => Poll::Ready(ChannelError::ClosedHere),
+        })
     }
 
     /// As [`Channel::reset_writing`].

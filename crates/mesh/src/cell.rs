@@ -1,14 +1,14 @@
 //! One link with everything that hangs on it, under one lock.
 //!
 //! Whoever has something for the link (the receive task, the deadline task, a task that writes to a channel) locks the cell,
-//! does it, and sends at once what came of it: there is no task per link. Wakers, handlers and the store wait until the lock
+//! does it, and sends what came of it, at once or as `sending` says: there is no task per link. Wakers, handlers and the store wait until the lock
 //! is released, see [`Outcome`].
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -195,7 +195,7 @@ impl LinkCell {
                     inner.handle_packet(self, from, packet, now, outcome);
                 }
                 inner.engine_events(now, outcome);
-                inner.sending.begin_turn(outcome.tasks());
+                inner.sending.begin_turn(outcome.tasks(), now);
             });
         });
         self.look(|inner| inner.sending.is_turn())
@@ -279,8 +279,11 @@ impl LinkCell {
 
     /// Ends the link at both ends, and with it all channels, also those that wait for it to come back.
     pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
+        // After a panic nothing of the state is used again.
+        if reason != CloseReason::Failed {
+            self.drive(|inner, _, _| inner.sending.end_turn());
+        }
         self.drive(|inner, now, outcome| {
-            inner.sending.end_turn();
             inner.link.close(now, reason);
             inner.end_channels(&ChannelError::LinkClosed(reason), now, outcome);
         });
@@ -378,16 +381,17 @@ impl LinkCell {
 
     /// Sends what was written quietly.
     pub(crate) fn end_quiet(self: &Arc<Self>) {
-        if self.look(|inner| inner.sending.has_quiet()) {
+        if self.look(|inner| inner.sending.has_waiting()) {
             self.drive(|_, _, _| ());
         }
     }
 
     /// The handle of a stream is gone. Whatever the peer must hear of that was done before.
     pub(crate) fn detach(&self, epoch: u64, id: StreamId) {
-        // Dropped outside of the lock.
+        // Woken, and dropped, outside of the lock.
         let mut outcome = Outcome::default();
         self.look(|inner| inner.detach(epoch, id, &mut outcome));
+        outcome.wakers.drain(..).for_each(Waker::wake);
     }
 
     /// Writes to a stream, and sends at once unless it is done quietly.
@@ -420,7 +424,11 @@ impl LinkCell {
         id: StreamId,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ChannelError>> {
-        let flushed = self.look(|inner| inner.streams_of(epoch).map(|streams| streams.flush(id, cx)));
+        // Usually nothing waits, and then there is nothing to send.
+        let flushed = match self.look(|inner| inner.streams_of(epoch).map(|streams| streams.has_unsent(id))) {
+            Ok(true) => self.streams(epoch, |streams| streams.flush(id, cx)),
+            waits => waits.map(|_| true),
+        };
         match flushed {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,

@@ -120,10 +120,11 @@ impl Inner {
     /// Whether nothing is left to wait for before the link is closed: the peer has everything of the channels that were
     /// ended here or never will, and knows that we have what it has sent.
     pub(crate) fn is_settled(&mut self, now: Instant) -> bool {
-        self.streams.as_mut().is_none_or(|streams| {
-            let next = streams.engine.poll_timeout();
-            streams.is_drained() && next.is_none_or(|next| next > now + MAX_ACK_DELAY)
-        })
+        !self.sending.has_waiting()
+            && self.streams.as_mut().is_none_or(|streams| {
+                let next = streams.engine.poll_timeout();
+                streams.is_drained() && next.is_none_or(|next| next > now + MAX_ACK_DELAY)
+            })
     }
 
     /// Whether the peer has everything of the channels that were ended here.

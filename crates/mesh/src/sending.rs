@@ -26,8 +26,7 @@ const MAX_OWN: usize = 16;
 /// Fewer would only wait for each other.
 const MANY_TASKS: usize = 4;
 
-/// How long something that was written quietly waits for company. Whoever waits for it does not notice: nobody writes quietly what
-/// the other end needs.
+/// How long something that was written quietly waits for company, and how long a turn may take.
 const QUIET: Duration = Duration::from_millis(5);
 
 /// A transport that takes nothing for so long does not just have a full buffer: other paths are tried.
@@ -62,7 +61,7 @@ pub(crate) struct Sending {
     turn: bool,
     /// What is being done gives the engine no reason to be asked for packets.
     quiet: bool,
-    /// When what was written quietly is sent, unless something else is before.
+    /// When what was written quietly, or is held back by a turn, is sent, unless something else is before.
     quiet_until: Option<Instant>,
     /// When the transport counts as stuck, unless it takes something before.
     stuck_at: Option<Instant>,
@@ -87,8 +86,12 @@ impl Sending {
     }
 
     /// So many tasks are about to write.
-    pub(crate) fn begin_turn(&mut self, tasks: usize) {
-        self.turn |= tasks >= MANY_TASKS;
+    pub(crate) fn begin_turn(&mut self, tasks: usize, now: Instant) {
+        if tasks >= MANY_TASKS {
+            self.turn = true;
+            // They may be slow.
+            self.quiet_until.get_or_insert(now + QUIET);
+        }
     }
 
     /// They have written.
@@ -106,9 +109,14 @@ impl Sending {
         self.quiet_until.get_or_insert(now + QUIET);
     }
 
-    /// Whether something that was written waits for company.
-    pub(crate) fn has_quiet(&self) -> bool {
+    /// Whether something waits for company, or for the end of a turn.
+    pub(crate) fn has_waiting(&self) -> bool {
         self.quiet_until.is_some()
+    }
+
+    /// Whether something that was written waits for company, and need not.
+    pub(crate) fn has_quiet(&self) -> bool {
+        self.quiet_until.is_some() && !self.turn
     }
 
     /// What has waited long enough is sent when the cell settles.
@@ -124,7 +132,9 @@ impl Sending {
         if quiet || self.turn && !urgent {
             return false;
         }
-        self.quiet_until = None;
+        if !self.turn {
+            self.quiet_until = None;
+        }
         self.data.is_none()
     }
 
@@ -181,7 +191,7 @@ impl Inner {
                     self.sending.keep_own(cell, Run { to, segment: sealed.len(), contents: sealed.clone() });
                 }
             }
-            let urgent = self.streams.as_mut().is_some_and(|streams| streams.take_urgent());
+            let urgent = self.streams.as_ref().is_some_and(|streams| streams.is_urgent());
             if self.sending.may_send(urgent) && self.is_up() {
                 self.transmit_streams(cell, now, plain, sealed);
             }
@@ -206,6 +216,9 @@ impl Inner {
         plain: &mut Vec<u8>,
         sealed: &mut Vec<u8>,
     ) {
+        if let Some(streams) = &mut self.streams {
+            streams.told();
+        }
         while let Some(streams) = &mut self.streams {
             plain.clear();
             sealed.clear();

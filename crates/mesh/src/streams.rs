@@ -39,8 +39,10 @@ pub(crate) struct Streams {
     unanswered: Unanswered,
     /// Counts the batches of packets, so that streams are known that are no older than the last.
     batch: u64,
-    /// Something was written to an older one.
+    /// Something was done to an older one that the peer has not been told.
     urgent: bool,
+    /// Who waited for the end of a direction that has ended since the last events.
+    ended: Vec<Waker>,
 }
 
 /// One stream, as long as somebody here holds it or its open message is incomplete.
@@ -48,6 +50,8 @@ pub(crate) struct Streams {
 struct Stream {
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Who wants to know when nobody reads any more what is written.
+    watcher: Option<Waker>,
     /// What the peer has sent of its open message; `None` once complete, and for streams of our own.
     opening: Option<BytesMut>,
     /// What must be written before anything else: an open message or an answer that found no room.
@@ -119,6 +123,7 @@ impl Streams {
             unanswered: Unanswered::default(),
             batch: 0,
             urgent: false,
+            ended: Vec::new(),
         }
     }
 
@@ -127,10 +132,19 @@ impl Streams {
         self.batch += 1;
     }
 
-    /// Whether something was written since the last call to a stream that is older than the last batch: such a stream does not
+    /// Whether something was done, and not told the peer, to a stream that is older than the last batch: such a stream does not
     /// wait for those that have just been opened.
-    pub(crate) fn take_urgent(&mut self) -> bool {
-        std::mem::take(&mut self.urgent)
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// The peer is told of everything now.
+    pub(crate) fn told(&mut self) {
+        self.urgent = false;
+    }
+
+    fn touch(&mut self, id: StreamId) {
+        self.urgent |= self.table.get(&id).is_some_and(|stream| stream.batch != self.batch);
     }
 
     /// When [`Streams::handle_timeout`] wants to be called.
@@ -183,6 +197,7 @@ impl Streams {
                 _ => {}
             }
         }
+        outcome.wakers.append(&mut self.ended);
         Ok(())
     }
 
@@ -197,6 +212,7 @@ impl Streams {
         }
         let Some(stream) = self.table.get_mut(&id) else { return };
         stream.stopped = Some(code);
+        outcome.wakers.extend(stream.watcher.take());
         outcome.wakers.extend(stream.writer.take());
         outcome.wakers.extend(stream.reader.take());
         if stream.end == End::Open {
@@ -331,7 +347,7 @@ impl Streams {
         if !self.ready_to_write(id, cx) {
             return None;
         }
-        self.urgent |= self.table.get(&id).is_some_and(|stream| stream.batch != self.batch);
+        self.touch(id);
         match write(&mut self.engine) {
             Ok(count) => Some(Ok(count)),
             Err(WriteError::Blocked) => {
@@ -348,10 +364,19 @@ impl Streams {
     /// Why the peer reads no more; `None`, and a wake-up later, if it reads.
     pub(crate) fn stopped_or_wait(&mut self, id: StreamId, cx: &mut Context<'_>) -> Option<ChannelError> {
         let Some(stream) = self.table.get_mut(&id) else { return Some(ChannelError::ClosedHere) };
-        if stream.stopped.is_none() {
-            keep(&mut stream.writer, cx);
+        if let Some(code) = stream.stopped {
+            return Some(ChannelError::Stopped(code));
         }
-        stream.stopped.map(ChannelError::Stopped)
+        if stream.end == End::Over {
+            return Some(ChannelError::ClosedHere);
+        }
+        keep(&mut stream.watcher, cx);
+        None
+    }
+
+    /// Whether something waits to be written before anything else.
+    pub(crate) fn has_unsent(&self, id: StreamId) -> bool {
+        self.table.get(&id).is_some_and(|stream| !stream.unsent.is_empty())
     }
 
     /// Whether everything written is with the engine; a wake-up later if not.
@@ -392,6 +417,7 @@ impl Streams {
             stream.end = End::Wanted;
             self.ending += 1;
             self.write_unsent(id);
+            self.touch(id);
         }
     }
 
@@ -399,6 +425,7 @@ impl Streams {
     fn over(&mut self, id: StreamId) {
         if let Some(stream) = self.table.get_mut(&id) {
             stream.unsent = Bytes::new();
+            self.ended.extend(stream.watcher.take());
             if std::mem::replace(&mut stream.end, End::Over).is_under_way() {
                 self.ending = self.ending.saturating_sub(1);
             }
@@ -409,6 +436,7 @@ impl Streams {
     }
 
     pub(crate) fn reset(&mut self, id: StreamId, code: u32) {
+        self.touch(id);
         self.over(id);
         let _ = self.engine.reset(id, code);
     }
@@ -421,6 +449,7 @@ impl Streams {
     }
 
     pub(crate) fn stop(&mut self, id: StreamId, code: u32) {
+        self.touch(id);
         let _ = self.engine.stop(id, code);
     }
 
@@ -432,6 +461,7 @@ impl Streams {
     pub(crate) fn detach(&mut self, id: StreamId, outcome: &mut Outcome) {
         if let Some(stream) = self.table.get_mut(&id) {
             stream.detached = true;
+            outcome.wakers.extend(stream.watcher.take());
             outcome.discarded.extend(stream.reader.take());
             outcome.discarded.extend(stream.writer.take());
             if !stream.end.is_under_way() {
@@ -456,6 +486,7 @@ impl Streams {
         self.table.retain(|_, stream| {
             outcome.wakers.extend(stream.reader.take());
             outcome.wakers.extend(stream.writer.take());
+            outcome.wakers.extend(stream.watcher.take());
             stream.opening.is_none() && !stream.detached
         });
     }

@@ -335,3 +335,50 @@ fn a_writer_that_writes_nothing_hears_that_nobody_reads() {
         assert!(soon(told.recv()).await.unwrap().is_some());
     });
 }
+
+#[test]
+fn who_watches_a_direction_hears_of_its_end_and_does_not_keep_the_channel() {
+    World::run(25, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (_alice, _bob, link) = linked(&world, move |incoming| {
+            let tell = tell.clone();
+            async move {
+                let (read, mut write) = incoming.accept().unwrap().into_split();
+                let ended = tokio::spawn(write.stopped());
+                write.finish().await.unwrap();
+                tell.send(ended.await.unwrap().to_string()).unwrap();
+                let dropped = tokio::spawn(write.stopped());
+                drop((read, write));
+                tell.send(dropped.await.unwrap().to_string()).unwrap();
+            }
+        })
+        .await;
+        let mut channel = open(&link).await;
+        channel.accepted().await.unwrap();
+        for _ in 0..2 {
+            assert!(soon(told.recv()).await.is_some());
+        }
+    });
+}
+
+#[test]
+fn what_was_just_written_leaves_before_the_link_is_closed() {
+    World::run(26, |world| async move {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (_alice, _bob, link) = linked(&world, move |incoming| {
+            let tell = tell.clone();
+            async move {
+                let mut channel = incoming.accept().unwrap();
+                let first = channel.read_chunk().await.unwrap();
+                tell.send(first).unwrap();
+            }
+        })
+        .await;
+        let mut channel = open(&link).await;
+        channel.cork(true);
+        channel.write_all(b"last words").await.unwrap();
+        link.close();
+        let first = soon(told.recv()).await.unwrap().unwrap();
+        assert_eq!(&first[..], b"last words");
+    });
+}

@@ -50,6 +50,8 @@ struct Pipe {
     stopped: Option<u32>,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Who wants to know when nobody reads any more what is written.
+    watcher: Option<Waker>,
 }
 
 impl MemoryStream {
@@ -86,6 +88,9 @@ impl MemoryStream {
             let (taken, result) = take(&mut pipe.chunks);
             pipe.size -= taken;
             wake(&mut pipe.writer);
+            if pipe.is_read() {
+                wake(&mut pipe.watcher);
+            }
             return Poll::Ready(Ok(Some(result)));
         }
         if pipe.ended {
@@ -138,6 +143,7 @@ impl Shared {
         for pipe in [&mut self.outward, &mut self.homeward] {
             wake(&mut pipe.reader);
             wake(&mut pipe.writer);
+            wake(&mut pipe.watcher);
         }
     }
 }
@@ -150,11 +156,17 @@ impl Pipe {
         self.stopped.map(ChannelError::Stopped)
     }
 
+    /// Whether it has ended and everything in it was read.
+    fn is_read(&self) -> bool {
+        self.ended && self.chunks.is_empty()
+    }
+
     fn discard(&mut self) {
         self.chunks.clear();
         self.size = 0;
         wake(&mut self.reader);
         wake(&mut self.writer);
+        wake(&mut self.watcher);
     }
 }
 
@@ -227,7 +239,10 @@ impl RawStream for MemoryStream {
         if let Some(error) = pipe.stopped.map(ChannelError::Stopped).or(failure.cloned()) {
             return Poll::Ready(error);
         }
-        pipe.writer = Some(cx.waker().clone());
+        if pipe.reset.is_some() || pipe.is_read() {
+            return Poll::Ready(ChannelError::ClosedHere);
+        }
+        pipe.watcher = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -242,6 +257,9 @@ impl RawStream for MemoryStream {
         }
         pipe.ended = true;
         wake(&mut pipe.reader);
+        if pipe.is_read() {
+            wake(&mut pipe.watcher);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -249,7 +267,7 @@ impl RawStream for MemoryStream {
         let mut shared = lock(&self.shared);
         let (pipe, _) = shared.written_by(self.end);
         // An end that was read completely stays an end.
-        if pipe.reset.is_none() && !(pipe.ended && pipe.chunks.is_empty()) {
+        if pipe.reset.is_none() && !pipe.is_read() {
             pipe.reset = Some(code);
             pipe.discard();
         }

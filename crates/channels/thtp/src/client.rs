@@ -146,6 +146,9 @@ where
     let mut writer = MessageWriter::new(write, frames);
     let mut reader = MessageReader::new(bytes::Bytes::new(), read);
 
+    if protocol.is_some() {
+        writer.flush().await.map_err(|error| RequestError::Response(error.into()))?;
+    }
     if all_queued && writer.is_flushed() {
         let upload = if protocol.is_some() {
             Upload::Open(writer)
@@ -263,7 +266,11 @@ where
             return Err(SendError::Channel(std::io::ErrorKind::Interrupted.into()));
         }
     }
-    if all_queued { Ok(writer.flush().await?) } else { writer.send_body(body).await }
+    if !all_queued {
+        return writer.send_body(body).await;
+    }
+    writer.cork();
+    Ok(writer.flush().await?)
 }
 
 /// Whether a server wants a body that waits for that.

@@ -29,7 +29,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// wait for ever).
 pub const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a server keeps a channel whose response is written, until the client says that it has read it.
+/// How long a server keeps a channel whose response is written, until the end of the request's direction has come.
 pub const LINGER: Duration = Duration::from_secs(10);
 
 /// What of a request goes along with the channel's open message, in bytes: that message has at most 64 KiB, type and

@@ -69,7 +69,7 @@ impl MessageReader {
         }
     }
 
-    /// Resolves when the peer closes its direction, which it does when it has all of the answer too.
+    /// Resolves when the peer closes its direction, which it does behind its message.
     ///
     /// # Errors
     /// It has gone, or sends on behind the end.

@@ -152,6 +152,9 @@ impl MessageWriter {
             let frame = poll_fn(|cx| body.as_mut().poll_frame(cx)).await;
             let frame = frame.transpose().map_err(|error| SendError::Body(error.into()))?;
             let end = queue(&mut self.frames, frame, || body.is_end_stream())?;
+            if end {
+                self.cork();
+            }
             self.flush().await?;
             if end {
                 return Ok(());
