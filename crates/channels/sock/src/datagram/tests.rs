@@ -119,6 +119,75 @@ fn a_datagram_of_which_too_much_comes_is_none() {
     assert_eq!(reassembly.held(), 0);
 }
 
+/// One part of two, of this size.
+fn half(number: u16, index: u8, size: usize) -> Message {
+    Message::Fragment { number, index, count: 2, part: datagram(None, size) }
+}
+
+#[test]
+fn a_datagram_of_48_kib_in_parts_is_one_and_a_byte_more_is_none() {
+    for (more, is_one) in [(0, true), (1, false)] {
+        let mut reassembly = Reassembly::new();
+        assert_eq!(reassembly.take(half(1, 0, 24 << 10)), None);
+        let whole = reassembly.take(half(1, 1, (24 << 10) + more));
+        assert_eq!(whole.map(|whole| whole.data.len()), is_one.then_some(48 << 10));
+        assert_eq!(reassembly.held(), 0);
+    }
+}
+
+#[test]
+fn a_datagram_has_sixty_four_parts_and_no_more() {
+    let at =
+        |index: u8, count: u8| Message::decode(Bytes::copy_from_slice(&[FRAGMENT, 0, 0, index, count, 9]));
+    let mut reassembly = Reassembly::new();
+    let whole = (0..64).find_map(|index| reassembly.take(at(index, 64).unwrap()));
+    assert_eq!(whole.map(|whole| whole.data.len()), Some(64));
+    assert_eq!(at(0, 65), Err(Malformed));
+}
+
+#[test]
+fn eight_datagrams_may_be_incomplete_and_then_the_oldest_is_lost() {
+    for (count, first_is_there) in [(8, true), (9, false)] {
+        let mut reassembly = Reassembly::new();
+        for number in 0..count {
+            assert_eq!(reassembly.take(half(number, 0, 1)), None);
+        }
+        assert_eq!(reassembly.held(), 8);
+        assert!(reassembly.take(half(count - 1, 1, 1)).is_some());
+        assert_eq!(reassembly.take(half(0, 1, 1)).is_some(), first_is_there, "{count}");
+    }
+}
+
+#[test]
+fn incomplete_datagrams_hold_128_kib_and_then_the_oldest_is_lost() {
+    for (more, first_is_there) in [(0, true), (1, false)] {
+        let mut reassembly = Reassembly::new();
+        for number in 0..3 {
+            assert_eq!(reassembly.take(half(number, 0, 40 << 10)), None);
+        }
+        assert_eq!(reassembly.take(half(3, 0, (8 << 10) + more)), None);
+        assert_eq!(reassembly.held(), if first_is_there { 128 << 10 } else { (88 << 10) + more });
+        assert_eq!(reassembly.take(half(0, 1, 1)).is_some(), first_is_there);
+        assert!(reassembly.take(half(1, 1, 1)).is_some());
+    }
+}
+
+#[test]
+fn a_place_may_have_a_name_of_253_bytes_and_no_longer_one() {
+    for (text, is_name) in
+        [("a.".repeat(126) + "a", true), ("aa.".to_owned() + &"a.".repeat(125) + "a", false)]
+    {
+        let mut bytes = vec![WHOLE | 3 << 4, u8::try_from(text.len()).unwrap()];
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(&[0, 80]);
+        let message = Message::decode(bytes.clone().into());
+        assert_eq!(
+            message.clone().map(|message| message.encode()),
+            if is_name { Ok(bytes.into()) } else { Err(Malformed) }
+        );
+    }
+}
+
 #[tokio::test]
 async fn datagrams_larger_than_a_message_pass_and_those_over_the_limit_do_not() {
     let config = memory::MemoryConfig { datagram_queue: 64, ..memory::MemoryConfig::default() };

@@ -82,6 +82,22 @@ fn what_is_none_is_refused_with_the_reason() {
     }
 }
 
+#[test]
+fn a_name_has_253_bytes_and_its_labels_63_and_no_more() {
+    let label = "l".repeat(63);
+    let longest = [&*label, &label, &label, &"e".repeat(61)].join(".");
+    assert_eq!(longest.len(), 253);
+    for name in [&longest, &format!("{longest}."), &format!("{label}.example")] {
+        let target = format!("{name}:1").parse::<Target>().unwrap();
+        assert_eq!(target.to_string(), format!("{}:1", name.trim_end_matches('.')));
+    }
+    for name in
+        [format!("{longest}e"), format!("{longest}e."), format!("{label}l.example"), format!("x.{label}l")]
+    {
+        assert_eq!(format!("{name}:1").parse::<Target>(), Err(ParseTargetError::Name), "{name}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_shown_is_read_as_the_same(text in "[-_.:\\[\\]%0-9a-fxX]{0,40}|[a-z0-9.-]{1,60}:[0-9]{1,5}") {
