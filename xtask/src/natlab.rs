@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`namespace`], [`world`] (who is connected with what), [`kinds`] (the rules of the boxes), [`behaviour`],
 //! [`agent`] and [`proof`] (the boxes are what they should be), [`endpoint`] and [`meeting`] (the program), [`matrix`],
-//! [`birthday`], [`stream`], [`download`], [`mod@scenarios`], [`idle`], [`gateway`] and [`mapping`].
+//! [`birthday`], [`stream`], [`download`], [`mod@scenarios`], [`mod@idle`], [`gateway`] and [`mapping`].
 
 mod agent;
 mod behaviour;
