@@ -35,6 +35,11 @@ impl Process {
         Ok((process, first))
     }
 
+    /// What the system calls it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! Reading order: [`options`] (the command line), [`driver`] (alternating runs, one fresh process per measurement),
 //! [`peer`] (what an implementation offers), [`service`] (the work that every server does), [`workloads`] (what is
 //! measured), [`peers`] and [`floor`] (who is measured), [`report`] (medians, ratios, tables); [`wan`] for bad lines,
-//! [`mod@forwarding`] for what stands between two endpoints.
+//! [`mod@forwarding`] for what stands between two endpoints, [`tunnel`] for a TCP connection through two of them.
 //!
 //! What a single endpoint of ours stands is another program: `src/bin/load/`.
 
@@ -17,6 +17,7 @@ mod peers;
 mod report;
 mod sample;
 mod service;
+mod tunnel;
 mod wan;
 mod workloads;
 
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         Some(Action::Forwarding(options)) => forwarding::run(options),
         Some(Action::MeasureForwarding(task)) => forwarding::measure_here(task),
         Some(Action::Middle(task)) => forwarding::middle::run(task),
+        Some(Action::Tunnel(options)) => tunnel::run(options),
+        Some(Action::TunnelEnd(task)) => tunnel::ends::run(task),
         Some(Action::Measure(task)) => driver::measure_here(task),
         Some(Action::Serve(task)) => peers::serve(task.peer),
     };

@@ -1,5 +1,7 @@
 //! The command line, and the names of workloads and peers that it shares with the samples.
 
+use std::net::SocketAddr;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,11 @@ pub(crate) enum Action {
     /// What stands in the middle
     #[command(hide = true)]
     Middle(MiddleTask),
+    /// One TCP connection through a tunnel: `forward`, iroh with a copy loop, `ssh -L`, and without one
+    Tunnel(TunnelOptions),
+    /// One end of a tunnel
+    #[command(hide = true)]
+    TunnelEnd(TunnelEndTask),
     /// One measurement; prints one sample
     #[command(hide = true)]
     Measure(MeasureTask),
@@ -160,6 +167,61 @@ pub(crate) enum Way {
     /// iroh's relay, over plain HTTP
     #[cfg(feature = "iroh")]
     IrohRelay,
+}
+
+/// Which tunnels, and how much goes through each.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TunnelOptions {
+    /// Only these ways, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) ways: Vec<TunnelWay>,
+    /// MiB that go there, and then back
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) size_mib: u64,
+    /// Round trips of one byte, after a tenth as many that are not measured
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub(crate) requests: u32,
+    /// How often each way is measured; the table shows medians
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) runs: u32,
+    /// Threads that tokio has in each end of telemesh and iroh
+    #[arg(long, default_value_t = 1, value_parser = threads)]
+    pub(crate) threads: usize,
+}
+
+/// One end of a tunnel: the far one has a target, the near one is told the rest.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct TunnelEndTask {
+    #[arg(long)]
+    pub(crate) way: TunnelWay,
+    #[arg(long, value_parser = threads)]
+    pub(crate) threads: usize,
+    #[arg(long)]
+    pub(crate) target: Option<SocketAddr>,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=64) => Ok(threads),
+        _ => Err("a number from 1 to 64 is wanted".to_owned()),
+    }
+}
+
+/// Through what a TCP connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum TunnelWay {
+    /// Nothing: client and server are connected to each other
+    None,
+    /// Two endpoints of ours, as `telemesh forward` joins them
+    Telemesh,
+    /// Two endpoints of iroh, a stream for each connection, tokio's copy loop with its buffers of 8 KiB
+    #[cfg(feature = "iroh")]
+    Iroh,
+    /// The same with buffers of 64 KiB
+    #[cfg(feature = "iroh")]
+    IrohWide,
+    /// `ssh -L` to a server of ours; left out where there is none
+    Ssh,
 }
 
 /// One measurement of one peer.

@@ -45,8 +45,7 @@ impl Peer for Iroh {
 
     async fn serve(host: Host) -> Result<()> {
         let endpoint = bind().await?;
-        let socket = endpoint.bound_sockets().into_iter().next().context("iroh bound no socket")?;
-        host.listening(serde_json::to_string(&Address { id: endpoint.id(), socket })?)?;
+        host.listening(address(&endpoint)?)?;
         while let Some(incoming) = endpoint.accept().await {
             let host = host.clone();
             tokio::spawn(async move {
@@ -91,8 +90,14 @@ impl Peer for Iroh {
     }
 }
 
+/// What [`Peer::dialer`] takes.
+pub(crate) fn address(endpoint: &Endpoint) -> Result<String> {
+    let socket = endpoint.bound_sockets().into_iter().next().context("iroh bound no socket")?;
+    Ok(serde_json::to_string(&Address { id: endpoint.id(), socket })?)
+}
+
 /// iroh's defaults, except for packets of the size that is compared, and that it stays on loopback.
-async fn bind() -> Result<Endpoint> {
+pub(crate) async fn bind() -> Result<Endpoint> {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(UDP_PAYLOAD);
     let transport =

@@ -1,11 +1,11 @@
 //! Who is measured, one module per implementation.
 
 #[cfg(feature = "iroh")]
-mod iroh;
+pub(crate) mod iroh;
 #[cfg(feature = "libp2p")]
 mod libp2p;
 mod quinn;
-mod telemesh;
+pub(crate) mod telemesh;
 
 use std::{
     io::{BufRead as _, Write as _, stdin, stdout},

@@ -87,6 +87,7 @@ impl Peer for Telemesh {
     }
 }
 
-async fn endpoint() -> Result<Mesh> {
+/// An endpoint with keys of its own, on loopback.
+pub(crate) async fn endpoint() -> Result<Mesh> {
     Ok(telemesh::builder(telemesh::generate_keys()?).listen(LOOPBACK).create().await?)
 }
