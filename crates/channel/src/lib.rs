@@ -37,6 +37,7 @@ mod error;
 mod events;
 mod fault;
 mod for_each;
+mod grants;
 mod handler;
 mod incoming;
 mod messages;
@@ -53,6 +54,7 @@ pub use error::{AcceptError, ChannelError, DatagramError, HandleError, MessageEr
 pub use events::{LinkEventSource, MAX_UNREAD_LINK_EVENTS};
 pub use fault::Fault;
 pub use for_each::ForEachSpawned;
+pub use grants::{GrantChanges, GrantWatch};
 pub use handler::{Handler, Limited, limited};
 pub use incoming::Incoming;
 pub use messages::{MAX_MESSAGE_SIZE, Messages};

@@ -5,12 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use telemesh_channel::{
-    BoxFuture, HandleError, Handler, Incoming, Network, Refusal, RefusalCode, WeakNetwork,
+    BoxFuture, GrantChanges, HandleError, Handler, Incoming, Network, Refusal, RefusalCode, WeakNetwork,
 };
 
 use crate::SOCK;
 use crate::bindings::Bindings;
-use crate::leave::Changes;
 use crate::policy::{Granted, Policy};
 use crate::request::Request;
 use crate::resolve::{Checker, Resolve, SystemResolver};
@@ -46,7 +45,7 @@ pub trait SockNetwork: Network {
             network: self.downgrade(),
             checker: Checker::new(Box::new(policy), Box::new(resolver)),
             bindings: Bindings::default(),
-            changes: Changes::of(self.downgrade()),
+            changes: GrantChanges::of(self.downgrade()),
         });
         self.handle(SOCK, Arc::new(SockHandler(service.clone())))?;
         Ok(Sock { service })
@@ -67,7 +66,7 @@ pub(crate) struct Service {
     pub(crate) checker: Checker,
     /// Listeners of ours at peers.
     pub(crate) bindings: Bindings,
-    pub(crate) changes: Changes,
+    pub(crate) changes: GrantChanges,
 }
 
 struct SockHandler(Arc<Service>);

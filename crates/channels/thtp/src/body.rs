@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::error::{BodyError, BoxError};
 use crate::fields::read_trailers;
 use crate::frame::Event;
+use crate::leave::Guard;
 use crate::limits::CODE_ENOUGH;
 use crate::reader::MessageReader;
 use crate::writer::MessageWriter;
@@ -49,6 +50,8 @@ pub(crate) enum Exchange {
         /// Told when somebody wants the body, if the client waits for that.
         wanted: Option<oneshot::Sender<()>>,
         ended: Option<oneshot::Sender<MessageReader>>,
+        /// Whether the peer is still served: a service may read the body in a task of its own.
+        guard: Guard,
     },
 }
 
@@ -165,11 +168,15 @@ impl HttpBody for Body {
 impl ChannelBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(reader) = &mut self.reader else { return Poll::Ready(None) };
-        if let Exchange::Request { wanted, .. } = &mut self.exchange
-            && let Some(wanted) = wanted.take()
-        {
-            // Whoever serves the request may have answered it already.
-            let _ = wanted.send(());
+        if let Exchange::Request { wanted, guard, .. } = &mut self.exchange {
+            if let Err(error) = guard.poll(cx) {
+                self.reader = None;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            if let Some(wanted) = wanted.take() {
+                // Whoever serves the request may have answered it already.
+                let _ = wanted.send(());
+            }
         }
         let event = match ready!(reader.poll_event(cx)) {
             Ok(event) => event,

@@ -42,6 +42,7 @@ mod fields;
 mod folder;
 mod frame;
 mod head;
+mod leave;
 mod proxy;
 mod reader;
 mod rules;

@@ -14,21 +14,31 @@ use telemesh_hashname::Hashname;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::body::Body;
+use crate::leave::Guard;
 
 /// The bytes of an upgraded connection, both ways.
 ///
-/// As with any channel, `shutdown` ends writing in order; dropped before, it is reset.
-#[derive(Debug)]
+/// As with any channel, `shutdown` ends writing in order; dropped before, it is reset. At the end that serves, reading and writing fail from when the peer is served no more.
 pub struct Upgraded {
     /// Came together with the head, and is read first.
     early: Bytes,
     read: ReadHalf,
     write: WriteHalf,
+    /// At the end that serves: whether it still does.
+    guard: Option<Guard>,
 }
 
 impl Upgraded {
     pub(crate) fn new(early: Bytes, read: ReadHalf, write: WriteHalf) -> Self {
-        Self { early, read, write }
+        Self { early, read, write, guard: None }
+    }
+
+    pub(crate) fn guarded(self, guard: Guard) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.guard.as_mut().map_or(Ok(()), Guard::check)
     }
 
     /// The endpoint at the other end.
@@ -44,6 +54,9 @@ impl AsyncRead for Upgraded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(guard) = &mut self.guard {
+            guard.poll(cx)?;
+        }
         if self.early.is_empty() {
             return Pin::new(&mut self.read).poll_read(cx, buf);
         }
@@ -56,15 +69,23 @@ impl AsyncRead for Upgraded {
 
 impl AsyncWrite for Upgraded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.check()?;
         Pin::new(&mut self.write).poll_write(cx, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
         Pin::new(&mut self.write).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.write).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Upgraded").field("peer", &self.peer()).finish_non_exhaustive()
     }
 }
 
@@ -97,7 +118,7 @@ pub enum Decision {
     Switch {
         /// The response.
         response: Response<()>,
-        /// Serves the connection to its end, in the task of its channel.
+        /// Serves the connection to its end, in the task of its channel. Dropped when the peer is served no more.
         serve: Box<dyn FnOnce(Upgraded) -> BoxFuture<'static, ()> + Send>,
     },
     /// Answers in some other way.

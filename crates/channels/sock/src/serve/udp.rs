@@ -16,7 +16,7 @@ use crate::buffer::{SIZE, with_buffer};
 use crate::datagram::{Datagram, MAX_DATAGRAM, Message, Reassembly, Sender};
 use crate::failure::SockError;
 use crate::grant::Action;
-use crate::leave::{Leave, changed, name_of};
+use crate::leave::{Leave, name_of};
 use crate::service::Service;
 use crate::sockets;
 use crate::targets::Target;
@@ -61,7 +61,7 @@ pub(crate) async fn udp(service: Arc<Service>, incoming: Incoming, target: Optio
             }
             (data, from) = receive(v4.as_ref()) => places.bring(&channel, &mut sender, data, from),
             (data, from) = receive(v6.as_ref()) => places.bring(&channel, &mut sender, data, from),
-            () = changed(&mut changes) => {
+            () = changes.changed() => {
                 if !places.keep_allowed() {
                     return;
                 }

@@ -99,7 +99,11 @@ impl Gateway {
     /// # Errors
     /// When the listener fails for good; out of file descriptors it waits and goes on.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        self.serve_at_once(listener, MAX_CONNECTIONS).await
+    }
+
+    async fn serve_at_once(&self, listener: TcpListener, count: usize) -> io::Result<()> {
+        let places = Arc::new(Semaphore::new(count));
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -161,7 +165,7 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// One of [`MAX_CONNECTIONS`], kept until whatever a connection has become has ended.
+/// One of the connections that there may be, kept until whatever a connection has become has ended.
 #[derive(Clone)]
 struct Place(#[allow(dead_code, reason = "kept for its drop")] Arc<OwnedSemaphorePermit>);
 
@@ -206,3 +210,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

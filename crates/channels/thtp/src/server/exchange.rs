@@ -15,14 +15,26 @@ use super::{HttpService, Peer, Server, bridge};
 use crate::body::{Body, Exchange};
 use crate::error::{BodyError, BoxError};
 use crate::head::{RequestHead, read_request, write_response};
+use crate::leave::{Guard, Leave};
 use crate::limits::{CODE_ENOUGH, CODE_FAILED, CODE_MALFORMED, HEAD_TIMEOUT, LINGER};
 use crate::reader::MessageReader;
 use crate::rules::is_bodiless;
 use crate::upgrade::{Decision, Upgraded};
 use crate::writer::{Frames, MessageWriter, SendError, queue};
 
-/// Serves one channel to its end.
-pub(super) async fn serve(server: Server, incoming: Incoming) {
+/// Serves one channel to its end, or until the peer is served no more: then what is done for it is dropped, and the channel
+/// with it is reset.
+pub(super) async fn serve(server: Server, incoming: Incoming, mut leave: Leave) {
+    let peer = incoming.peer();
+    let guarded = leave.clone();
+    tokio::select! {
+        biased;
+        () = exchange(server, incoming, guarded) => {}
+        () = leave.withdrawn() => tracing::debug!(%peer, "a request of a peer that is served no more"),
+    }
+}
+
+async fn exchange(server: Server, incoming: Incoming, leave: Leave) {
     let peer = incoming.peer();
     let early = incoming.open().body.clone();
     // Refused if it is of the other kind.
@@ -40,9 +52,9 @@ pub(super) async fn serve(server: Server, incoming: Incoming) {
     };
     head.request.extensions_mut().insert(Peer(peer));
     match head.protocol.take() {
-        Some(protocol) if end => switch(&server, head.request, &protocol, reader, writer).await,
+        Some(protocol) if end => switch(&server, head.request, &protocol, (reader, writer), leave).await,
         Some(_) => writer.reset(CODE_MALFORMED),
-        None => answer(&server, head, reader, writer).await,
+        None => answer(&server, head, reader, writer, leave).await,
     }
 }
 
@@ -57,7 +69,13 @@ async fn read_head(reader: &mut MessageReader) -> Result<(RequestHead, bool), Bo
 }
 
 /// An ordinary request.
-async fn answer(server: &Server, head: RequestHead, reader: MessageReader, mut writer: MessageWriter) {
+async fn answer(
+    server: &Server,
+    head: RequestHead,
+    reader: MessageReader,
+    mut writer: MessageWriter,
+    leave: Leave,
+) {
     let RequestHead { request, .. } = head;
     let method = request.method().clone();
     let (ended, is_ended) = oneshot::channel();
@@ -74,7 +92,11 @@ async fn answer(server: &Server, head: RequestHead, reader: MessageReader, mut w
         {
             wanted = Some(is_wanted);
         }
-        let exchange = Exchange::Request { wanted: wanted.is_some().then_some(wants), ended: Some(ended) };
+        let exchange = Exchange::Request {
+            wanted: wanted.is_some().then_some(wants),
+            ended: Some(ended),
+            guard: Guard::new(leave),
+        };
         request.map(|()| Body::channel(reader, exchange))
     };
     let gone = writer.stopped();
@@ -195,8 +217,8 @@ async fn switch(
     server: &Server,
     request: Request<()>,
     protocol: &HeaderValue,
-    reader: MessageReader,
-    mut writer: MessageWriter,
+    (reader, mut writer): (MessageReader, MessageWriter),
+    leave: Leave,
 ) {
     let response = match server.upgrade_handler(protocol, request.uri().path()) {
         None => match server.service() {
@@ -212,7 +234,8 @@ async fn switch(
                         return;
                     }
                     let (early, read) = reader.into_raw();
-                    return serve(Upgraded::new(early, read, writer.into_raw())).await;
+                    let io = Upgraded::new(early, read, writer.into_raw()).guarded(Guard::new(leave));
+                    return serve(io).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a response that cannot be sent");

@@ -11,7 +11,7 @@ use bytes::Buf;
 use futures_core::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
-use telemesh_channel::{HandleError, Handler, Incoming, Network, WeakNetwork};
+use telemesh_channel::{GrantChanges, HandleError, Handler, Incoming, Network, WeakNetwork};
 use telemesh_hashname::Hashname;
 use telemesh_wire::{Refusal, RefusalCode};
 use tower_service::Service;
@@ -20,10 +20,11 @@ pub(crate) use self::exchange::status;
 use crate::THTP;
 use crate::body::Body;
 use crate::error::BoxError;
+use crate::leave::Leave;
 use crate::limits::MAX_REQUESTS;
 use crate::upgrade::UpgradeHandler;
 
-/// The grant that a peer needs to be served.
+/// The grant that a peer needs to be served. When it is taken away, whatever is open for the peer ends at once.
 pub const SERVE: &str = "serve";
 
 /// In the extensions of every request that is served: who asks. The link has authenticated this.
@@ -58,6 +59,7 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     network: Arc<dyn WeakNetwork>,
+    changes: GrantChanges,
     service: RwLock<Option<Arc<dyn HttpService>>>,
     /// By protocol (lower case) and path.
     upgrades: RwLock<BTreeMap<(String, String), Arc<dyn UpgradeHandler>>>,
@@ -73,8 +75,12 @@ impl Server {
             let handler: &dyn std::any::Any = &*handler;
             return handler.downcast_ref().cloned().ok_or_else(|| HandleError::Taken(THTP.to_owned()));
         }
-        let inner =
-            Inner { network: network.downgrade(), service: RwLock::default(), upgrades: RwLock::default() };
+        let inner = Inner {
+            network: network.downgrade(),
+            changes: GrantChanges::of(network.downgrade()),
+            service: RwLock::default(),
+            upgrades: RwLock::default(),
+        };
         let server = Self(Arc::new(inner));
         network.handle(THTP, Arc::new(server.clone()))?;
         Ok(server)
@@ -149,13 +155,15 @@ impl Server {
 
 impl Handler for Server {
     fn handle(&self, incoming: Incoming) -> BoxFuture<'static, ()> {
-        match self.refusal(&incoming.peer()) {
-            Some(refusal) => {
-                incoming.refuse(refusal);
-                Box::pin(std::future::ready(()))
+        let server = self.clone();
+        Box::pin(async move {
+            let (peer, changes) = (incoming.peer(), server.0.changes.subscribe());
+            if let Some(refusal) = server.refusal(&peer) {
+                return incoming.refuse(refusal);
             }
-            None => Box::pin(exchange::serve(self.clone(), incoming)),
-        }
+            let leave = Leave::new(server.0.network.clone(), changes, peer);
+            exchange::serve(server, incoming, leave).await;
+        })
     }
 
     fn max_open(&self) -> usize {

@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod ends;
 mod folders;
 mod gateway;
 mod proxies;

@@ -222,7 +222,7 @@ async fn answer_to(pair: &MemoryPair, bytes: &[u8]) -> ChannelError {
 }
 
 /// A frame of a head.
-fn head(fields: &[(&str, &str)], end: bool) -> Vec<u8> {
+pub(crate) fn head(fields: &[(&str, &str)], end: bool) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         for part in [name, value] {

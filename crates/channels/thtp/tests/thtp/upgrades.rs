@@ -13,7 +13,7 @@ use telemesh_thtp::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-fn switch(path: &str) -> Request<Body> {
+pub(crate) fn switch(path: &str) -> Request<Body> {
     let request = Request::get(path).header("connection", "upgrade").header("upgrade", "echo");
     request.header("x-key", "k").body(Body::empty()).unwrap()
 }
