@@ -20,6 +20,9 @@ use crate::stdio;
 /// How long what was said last may take to arrive at those who are there, after the end of the input.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// After so long without an event nothing more is on its way from the endpoint to here.
+const SILENCE: Duration = Duration::from_millis(250);
+
 /// Longest line of input: the longest text. What is longer is refused as a whole.
 const MAX_LINE: usize = telemesh::chat::MAX_TEXT;
 
@@ -46,7 +49,7 @@ pub(super) async fn run(mut talk: Talk, output: Output, stay: bool) -> Result<()
     let mut farewell = pin!(tokio::time::sleep(Duration::MAX));
     loop {
         if ended && !stay && state.undelivered.is_empty() {
-            return Ok(());
+            return last_words(&mut talk, &mut state, &output, &asker).await;
         }
         tokio::select! {
             event = talk.next() => match event? {
@@ -74,6 +77,23 @@ pub(super) async fn run(mut talk: Talk, output: Output, stay: bool) -> Result<()
             }
         }
     }
+}
+
+/// Shows what has come in and is on its way here: those who wrote it have been told that it arrived.
+async fn last_words(
+    talk: &mut Talk,
+    state: &mut State,
+    output: &Output,
+    asker: &Asker,
+) -> Result<(), Failure> {
+    let until = tokio::time::Instant::now() + FAREWELL;
+    while tokio::time::Instant::now() < until
+        && let Ok(event) = tokio::time::timeout(SILENCE, talk.next()).await
+        && let Some(event) = event?
+    {
+        state.show(&event, output, asker).await?;
+    }
+    Ok(())
 }
 
 impl State {
