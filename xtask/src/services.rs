@@ -4,6 +4,7 @@
 mod autobahn;
 mod endpoints;
 mod http;
+mod process;
 mod sock;
 
 use std::process::{Command, Stdio};

@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
             tokio::time::sleep(FAILURE_PAUSE).await;
             continue;
         }
-        let mut bulk = batch.room() == 0;
+        let is_full = batch.room() == 0;
         let mut taken = 0;
         for received in batch.drain() {
             taken += received.contents.len();
@@ -55,8 +55,7 @@ pub(crate) async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
         // Let those read who were woken before more is received: what they read is still in the processor's cache. What many of
         // them write is sent together. After a few small packets the socket is empty, and they run anyway: to yield would only make
         // the runtime wake another thread for this task.
-        bulk |= taken >= SMALL;
-        if bulk || !run.turns.is_empty() {
+        if is_full || taken >= SMALL || !run.turns.is_empty() {
             tokio::task::yield_now().await;
             run.end_turns();
         }

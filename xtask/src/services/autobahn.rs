@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::endpoints::output;
+use super::process::output;
 
 /// Cases without their numbers here are all run.
 const EXCLUDED: [&str; 2] = ["12.*", "13.*"];

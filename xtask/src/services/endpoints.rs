@@ -1,12 +1,13 @@
 //! Two endpoints that are up and know each other, and the commands between them.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
+
+use super::process::{Running, output};
 
 /// Alice has the servers, Bob the clients. Everything ends when this is dropped.
 pub(super) struct Endpoints {
@@ -15,32 +16,6 @@ pub(super) struct Endpoints {
     bob: String,
     grants: Vec<String>,
     running: Vec<Running>,
-}
-
-/// A process that is killed when it is dropped.
-pub(super) struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    /// Starts a program whose output nobody needs.
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Ok(Self(child.with_context(|| format!("{command:?}"))?))
-    }
-}
-
-/// Runs a program to its end, and gives what it has said.
-pub(super) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{command:?} has failed: {said}{errors}");
-    Ok(said.into_owned())
 }
 
 impl Endpoints {
@@ -76,23 +51,9 @@ impl Endpoints {
 
     /// Starts a command that goes on, and gives this event of it.
     fn begin(&mut self, who: &str, arguments: &[&str], event: &str) -> Result<Value> {
-        let mut command = self.command(who, arguments);
-        let mut child = Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
-        let mut lines = BufReader::new(child.0.stdout.take().context("no output")?);
-        let mut line = String::new();
-        loop {
-            line.clear();
-            if lines.read_line(&mut line)? == 0 {
-                bail!("{command:?} has ended");
-            }
-            let said: Value = serde_json::from_str(&line)?;
-            if said["event"] == event {
-                // Read on, or the program would wait when the pipe is full.
-                std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-                self.running.push(child);
-                return Ok(said);
-            }
-        }
+        let (running, said) = Running::until(&mut self.command(who, arguments), event)?;
+        self.running.push(running);
+        Ok(said)
     }
 
     /// Grants Bob something more.

@@ -2,7 +2,6 @@
 //! notes of a third.
 
 mod browser;
-mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +12,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::has;
+use super::process::{Running, output};
 use browser::Browser;
-use process::{Running, output};
 
 /// How long anything may take to show in a browser.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::endpoints::{Endpoints, Running, output};
+use super::endpoints::Endpoints;
 use super::has;
+use super::process::{Running, output};
 
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(20);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::process::Running;
+use crate::services::process::Running;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -13,7 +13,6 @@ use telemesh::chat::{Chat, Chats, Event};
 
 use super::{link_up, waiting};
 use crate::endpoint::Endpoint;
-use crate::event::Happened;
 use crate::failure::Failure;
 use crate::request::LINK_LIMIT;
 use crate::secret::Secret;
@@ -81,14 +80,7 @@ async fn wait(endpoint: &Endpoint, session: &Session, chats: &Chats) -> Result<C
         result = &mut links => return Err(result.err().unwrap_or(Failure::Interrupted)),
         invitation = invitations.next() => invitation.ok_or(Failure::Interrupted)?,
     };
-    session
-        .happened(Happened::Invited {
-            chat: invitation.chat.to_string(),
-            room: invitation.name.to_string(),
-            hashname: invitation.leader.to_string(),
-            name: endpoint.name_of(&invitation.leader),
-        })
-        .await?;
+    session.happened(watch::invited(endpoint, &invitation)).await?;
     chats.accept(invitation.chat).await.map_err(failed)
 }
 

@@ -17,14 +17,7 @@ pub(in crate::actions) async fn list(endpoint: &Endpoint, session: &Session) -> 
     }
     let mut invitations = chats.invitations().await.map_err(failed)?;
     while let Some(invitation) = invitations.try_next() {
-        session
-            .happened(Happened::Invited {
-                chat: invitation.chat.to_string(),
-                room: invitation.name.to_string(),
-                hashname: invitation.leader.to_string(),
-                name: endpoint.name_of(&invitation.leader),
-            })
-            .await?;
+        session.happened(super::watch::invited(endpoint, &invitation)).await?;
     }
     Ok(())
 }

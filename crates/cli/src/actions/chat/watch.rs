@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use telemesh::Hashname;
-use telemesh::chat::{Chat, ChatInfo, EntryId, Event, Member, Message, ParticipantKey};
+use telemesh::chat::{Chat, ChatInfo, EntryId, Event, Invitation, Member, Message, ParticipantKey};
 
 use super::failed;
 use crate::endpoint::Endpoint;
@@ -39,6 +39,16 @@ pub(super) fn opened(endpoint: &Endpoint, info: &ChatInfo) -> Happened {
         leader: info.leader.to_string(),
         joined: info.joined,
         unread: u64::try_from(info.unread).unwrap_or(u64::MAX),
+    }
+}
+
+/// An invitation in short.
+pub(super) fn invited(endpoint: &Endpoint, invitation: &Invitation) -> Happened {
+    Happened::Invited {
+        chat: invitation.chat.to_string(),
+        room: invitation.name.to_string(),
+        hashname: invitation.leader.to_string(),
+        name: endpoint.name_of(&invitation.leader),
     }
 }
 

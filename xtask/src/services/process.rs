@@ -31,8 +31,8 @@ impl Running {
 
     /// Starts a program, and gives the first line of it that has this in it.
     pub(super) fn until_line(command: &mut Command, wanted: &str) -> Result<(Self, String)> {
-        let mut child =
-            Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+        // What it complains of is shown.
+        let mut child = Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
         let mut lines = BufReader::new(child.0.stdout.take().context("no output")?);
         let mut line = String::new();
         while !line.contains(wanted) {
