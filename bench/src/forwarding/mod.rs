@@ -15,7 +15,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     process::{Command, Stdio},
-    time::Instant,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -142,17 +141,7 @@ async fn client<P: Peer>(address: String, size_mib: u64, requests: u32) -> Resul
         .figure("lost", after.lost.saturating_sub(before.lost) as f64);
 
     let mut echo = Echo::start(P::open(&mut connection).await?).await?;
-    for _ in 0..requests / 10 {
-        echo.round_trip().await?;
-    }
-    let meter = Meter::start();
-    let mut nanoseconds = Vec::with_capacity(requests as usize);
-    for _ in 0..requests {
-        let sent = Instant::now();
-        echo.round_trip().await?;
-        nanoseconds.push(u64::try_from(sent.elapsed().as_nanos())?);
-    }
-    let round_trips = rtt::findings(P::settings(&connection), &meter.read(), &mut nanoseconds)?;
+    let round_trips = rtt::round_trips(&mut echo, requests, || P::settings(&connection)).await?;
     echo.finish().await?;
     findings.figures.extend(round_trips.figures);
     for settings in [&findings.settings, &round_trips.settings] {

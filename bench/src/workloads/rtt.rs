@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     machine::{Meter, Used},
@@ -16,6 +17,18 @@ pub(crate) async fn client<P: Peer>(address: String, requests: u32) -> Result<Fi
     let mut dialer = P::dialer(&address).await?;
     let mut connection = P::connect(&mut dialer).await?;
     let mut echo = Echo::start(P::open(&mut connection).await?).await?;
+    let findings = round_trips(&mut echo, requests, || P::settings(&connection)).await?;
+    echo.finish().await?;
+    P::close(&mut dialer, connection).await?;
+    Ok(findings)
+}
+
+/// Measures `requests` round trips, after a tenth as many that are not measured. The settings are read behind them.
+pub(crate) async fn round_trips<S: AsyncRead + AsyncWrite + Unpin>(
+    echo: &mut Echo<S>,
+    requests: u32,
+    settings: impl FnOnce() -> Settings,
+) -> Result<Findings> {
     for _ in 0..requests / 10 {
         echo.round_trip().await?;
     }
@@ -27,11 +40,7 @@ pub(crate) async fn client<P: Peer>(address: String, requests: u32) -> Result<Fi
         nanoseconds.push(u64::try_from(sent.elapsed().as_nanos())?);
     }
     let used = meter.read();
-    echo.finish().await?;
-
-    let findings = findings(P::settings(&connection), &used, &mut nanoseconds)?;
-    P::close(&mut dialer, connection).await?;
-    Ok(findings)
+    findings(settings(), &used, &mut nanoseconds)
 }
 
 /// The percentiles of `nanoseconds`, one entry per round trip.
