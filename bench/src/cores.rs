@@ -11,21 +11,24 @@ pub const SERVER_CORE: usize = 0;
 /// The core that clients and senders run on.
 pub const CLIENT_CORE: usize = 1;
 
-/// Runs the future that `make` returns on a new thread, which is pinned to `core` and has its own runtime.
+/// Runs the future that `make` returns on a new thread, which is pinned to `core`, if one is named, and has its own runtime.
 ///
 /// The future need not be `Send`, since it never leaves the thread. Whatever the library spawns is dropped with the
 /// runtime when the future has completed.
 ///
 /// # Errors
 /// When the thread cannot be made or pinned; what the future itself returns comes out of [`Pinned::join`].
-pub fn spawn<T, M, F>(name: &str, core: usize, make: M) -> Result<Pinned<T>>
+pub fn spawn<T, M, F>(name: &str, core: impl Into<Option<usize>>, make: M) -> Result<Pinned<T>>
 where
     T: Send + 'static,
     M: FnOnce() -> F + Send + 'static,
     F: Future<Output = Result<T>>,
 {
+    let core = core.into();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        pin(core)?;
+        if let Some(core) = core {
+            pin(core)?;
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let outcome = runtime.block_on(make());
         // Some libraries leave a blocking look-up behind; it must not hold up the measurement's end.

@@ -136,24 +136,42 @@ pub(crate) struct ForwardingOptions {
     /// How often each way is measured; the table shows medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
+    /// Let the kernel place the ends and the middle on all cores, for the throughput of the whole; CPU is compared without this
+    #[arg(long)]
+    pub(crate) unpinned: bool,
 }
 
 /// One measurement of one way.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ForwardingTask {
-    #[arg(long)]
-    pub(crate) way: Way,
+    #[command(flatten)]
+    pub(crate) middle: MiddleTask,
     #[arg(long)]
     pub(crate) size_mib: u64,
     #[arg(long)]
     pub(crate) requests: u32,
 }
 
-/// What stands in the middle.
+/// What stands in the middle, and whether it has a core of its own.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct MiddleTask {
     #[arg(long)]
     pub(crate) way: Way,
+    #[arg(long)]
+    pub(crate) unpinned: bool,
+}
+
+impl MiddleTask {
+    /// As the command line of a child process has it.
+    pub(crate) fn arguments(self) -> Vec<String> {
+        let unpinned = self.unpinned.then(|| "--unpinned".to_owned());
+        ["--way".to_owned(), name_of(self.way)].into_iter().chain(unpinned).collect()
+    }
+
+    /// `core`, unless the kernel is to choose.
+    pub(crate) fn core(self, core: usize) -> Option<usize> {
+        (!self.unpinned).then_some(core)
+    }
 }
 
 /// Through what two endpoints reach each other.

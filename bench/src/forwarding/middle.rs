@@ -1,6 +1,7 @@
 //! The process in the middle: how a measuring process has it, and the process itself.
 
 use std::{
+    iter,
     net::SocketAddr,
     sync::{Arc, OnceLock, mpsc},
 };
@@ -15,7 +16,7 @@ use super::plain;
 use crate::{
     cores::{self, SERVER_CORE},
     machine,
-    options::{MiddleTask, Way, name_of},
+    options::{MiddleTask, Way},
     peers::LOOPBACK,
 };
 
@@ -48,8 +49,10 @@ struct Middle {
 static MIDDLE: OnceLock<Middle> = OnceLock::new();
 
 /// Starts the one of this process.
-pub(super) fn start(way: Way) -> Result<()> {
-    let (process, place) = Process::start(&["middle", "--way", &name_of(way)], true)?;
+pub(super) fn start(task: MiddleTask) -> Result<()> {
+    let arguments = task.arguments();
+    let arguments: Vec<&str> = iter::once("middle").chain(arguments.iter().map(String::as_str)).collect();
+    let (process, place) = Process::start(&arguments, true)?;
     let middle = Middle { process: Mutex::new(Some(process)), place };
     MIDDLE.set(middle).map_err(|_| anyhow!("there is a middle already"))
 }
@@ -83,11 +86,12 @@ fn ask(question: &Question) -> Result<Status> {
 
 /// Runs one until its input ends.
 pub(crate) fn run(task: &MiddleTask) -> Result<()> {
+    let core = task.core(SERVER_CORE);
     match task.way {
         Way::Plain => {
             let plain = Arc::new(plain::Forwarder::default());
             let (forwarding, (told, place)) = (plain.clone(), mpsc::channel());
-            let running = cores::spawn("middle", SERVER_CORE, move || forwarding.run(told))?;
+            let running = cores::spawn("middle", core, move || forwarding.run(told))?;
             let Ok(place) = place.recv() else { return running.join() };
             serve(&place.to_string(), |question| {
                 if let Question::Join(ends) = question {
@@ -99,7 +103,7 @@ pub(crate) fn run(task: &MiddleTask) -> Result<()> {
         }
         Way::Router => {
             let (told, router) = mpsc::channel();
-            let running = cores::spawn("middle", SERVER_CORE, move || async move {
+            let running = cores::spawn("middle", core, move || async move {
                 let keys = telemesh::generate_keys()?;
                 let router =
                     telemesh::builder(keys).listen(LOOPBACK).router(BridgeConfig::default()).create().await?;
@@ -115,7 +119,7 @@ pub(crate) fn run(task: &MiddleTask) -> Result<()> {
         #[cfg(feature = "iroh")]
         Way::IrohRelay => {
             let (told, relay) = mpsc::channel();
-            let running = cores::spawn("middle", SERVER_CORE, move || super::relay::relay(told))?;
+            let running = cores::spawn("middle", core, move || super::relay::relay(told))?;
             let Ok((url, metrics)) = relay.recv() else { return running.join() };
             serve(&url, |_| Ok(Status { packets: metrics(), ..Status::default() }))
         }

@@ -25,7 +25,7 @@ use crate::{
     cores::CLIENT_CORE,
     driver::{chosen, print, tell},
     machine::{self, Meter},
-    options::{ForwardingOptions, ForwardingTask, Way, name_of},
+    options::{ForwardingOptions, ForwardingTask, MiddleTask, Way, name_of},
     payload,
     peer::Peer,
     sample::{Figures, Findings, median},
@@ -52,7 +52,8 @@ pub(crate) fn run(options: &ForwardingOptions) -> Result<()> {
     let (mut samples, mut failures) = (Samples::new(), 0);
     for run in 1..=options.runs {
         for &way in &ways {
-            let task = ForwardingTask { way, size_mib: options.size_mib, requests: options.requests };
+            let middle = MiddleTask { way, unpinned: options.unpinned };
+            let task = ForwardingTask { middle, size_mib: options.size_mib, requests: options.requests };
             match measure_in_child(&task) {
                 Ok(found) => {
                     let figures: Vec<_> =
@@ -80,7 +81,7 @@ pub(crate) fn run(options: &ForwardingOptions) -> Result<()> {
 fn measure_in_child(task: &ForwardingTask) -> Result<Found> {
     let output = Command::new(std::env::current_exe()?)
         .arg("measure-forwarding")
-        .args(["--way", &name_of(task.way)])
+        .args(task.middle.arguments())
         .args(["--size-mib", &task.size_mib.to_string()])
         .args(["--requests", &task.requests.to_string()])
         .stderr(Stdio::inherit())
@@ -95,8 +96,8 @@ fn measure_in_child(task: &ForwardingTask) -> Result<Found> {
 /// # Errors
 /// Whatever goes wrong in the ends or in the middle.
 pub(crate) fn measure_here(task: &ForwardingTask) -> Result<()> {
-    middle::start(task.way)?;
-    let findings = match task.way {
+    middle::start(task.middle)?;
+    let findings = match task.middle.way {
         Way::Plain => measure::<ends::AroundRouter>(task),
         Way::Router => measure::<ends::ThroughRouter>(task),
         #[cfg(feature = "iroh")]
@@ -110,7 +111,8 @@ pub(crate) fn measure_here(task: &ForwardingTask) -> Result<()> {
 
 fn measure<P: Peer>(task: &ForwardingTask) -> Result<Findings> {
     let (size_mib, requests) = (task.size_mib, task.requests);
-    pair_on::<P, _, _>(CLIENT_CORE, move |address| client::<P>(address, size_mib, requests))
+    let core = task.middle.core(CLIENT_CORE);
+    pair_on::<P, _, _>(core, core, move |address| client::<P>(address, size_mib, requests))
 }
 
 /// A transfer and then round trips, both on the connection through the middle.
@@ -157,10 +159,15 @@ const WAY: &str = "way";
 const THROUGH: &str = "through the middle";
 
 fn table(options: &ForwardingOptions, samples: &Samples) -> String {
-    let ForwardingOptions { size_mib, requests, runs, .. } = options;
+    let ForwardingOptions { size_mib, requests, runs, unpinned, .. } = options;
+    let place = if *unpinned {
+        "through a middle, all where the kernel puts them"
+    } else {
+        "on one core, through a middle on the other"
+    };
     let mut text = format!(
-        "Measured on {}. One stream of {size_mib} MiB and {requests} round trips of 64 bytes between two endpoints on one core, \
-         through a middle on the other; medians of {runs}.\n\n",
+        "Measured on {}. One stream of {size_mib} MiB and {requests} round trips of 64 bytes between two endpoints {place}; \
+         medians of {runs}.\n\n",
         machine::describe()
     );
     let head = [
@@ -215,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_row_shows_medians_and_how_they_compare_with_the_plain_forwarder() {
-        let options = ForwardingOptions { ways: Vec::new(), size_mib: 64, requests: 10, runs: 3 };
+        let options =
+            ForwardingOptions { ways: Vec::new(), size_mib: 64, requests: 10, runs: 3, unpinned: false };
         let figures = |cpu: f64| {
             let packets = ("packets_per_cpu_s".to_owned(), 1_000.0 / cpu);
             Figures::from([("middle_cpu_s_per_gib".to_owned(), cpu), packets])

@@ -43,11 +43,11 @@ where
     C: FnOnce(String) -> F + Send + 'static,
     F: Future<Output = Result<Findings>>,
 {
-    pair_on::<P, C, F>(SERVER_CORE, client)
+    pair_on::<P, C, F>(Some(SERVER_CORE), Some(CLIENT_CORE), client)
 }
 
-/// Runs a server of `P` on this core and `client` on the client's, until the client is done.
-pub(crate) fn pair_on<P, C, F>(core: usize, client: C) -> Result<Findings>
+/// Runs a server of `P` and `client` on these cores, or wherever the kernel puts them, until the client is done.
+pub(crate) fn pair_on<P, C, F>(servers: Option<usize>, clients: Option<usize>, client: C) -> Result<Findings>
 where
     P: Peer,
     C: FnOnce(String) -> F + Send + 'static,
@@ -55,7 +55,7 @@ where
 {
     let (host, address) = Host::new();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = cores::spawn("server", core, move || async move {
+    let server = cores::spawn("server", servers, move || async move {
         tokio::select! {
             outcome = P::serve(host) => outcome.and_then(|()| Err(anyhow!("the server ended too early"))),
             _ = stopped => Ok(()),
@@ -65,7 +65,7 @@ where
         server.join()?;
         return Err(anyhow!("the server never listened"));
     };
-    let outcome = cores::spawn("client", CLIENT_CORE, move || client(address))?.join();
+    let outcome = cores::spawn("client", clients, move || client(address))?.join();
     drop(stop);
     let served = server.join();
     // The client's error comes first: the server usually fails because of it.
