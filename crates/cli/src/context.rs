@@ -172,6 +172,10 @@ impl Context {
     }
 
     /// Whoever is to carry out a request.
+    #[cfg_attr(
+        not(unix),
+        expect(unused_variables, reason = "there is no other endpoint to ask where it listens")
+    )]
     async fn find(&self, request: &Request, listen: &[ListenAddress]) -> Result<Found, Failure> {
         #[cfg(unix)]
         if let Ok(home) = home::directory(&self.global)

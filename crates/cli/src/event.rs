@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use telemesh::LinkInfo;
 
 use crate::failure::{Failure, Kind};
@@ -438,34 +437,6 @@ pub(crate) struct ErrorObject {
     pub(crate) kind: Kind,
     /// The exit code that goes with the kind.
     pub(crate) code: u8,
-}
-
-/// One line that an endpoint has sent.
-#[derive(Debug)]
-pub(crate) enum Line {
-    Event(Box<Event>),
-    /// An object that this version of the program does not know.
-    Unknown,
-    Failed(Failure),
-}
-
-impl Line {
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// When it is no JSON object.
-    pub(crate) fn read(line: &str) -> Result<Self, Failure> {
-        let broken = |_| Failure::Failed("the endpoint has answered with something that is no JSON".into());
-        let mut value: Value = serde_json::from_str(line).map_err(broken)?;
-        if let Value::Object(object) = &mut value {
-            object.remove("v");
-            if object.contains_key("error") {
-                let error = ErrorObject::deserialize(value).map_err(broken)?;
-                return Ok(Self::Failed(Failure::from(error)));
-            }
-        }
-        Ok(Event::deserialize(value).map_or(Self::Unknown, |event| Self::Event(Box::new(event))))
-    }
 }
 
 /// One line of JSON, with the version in front and without its end.

@@ -103,6 +103,7 @@ impl Renderer {
     ///
     /// # Errors
     /// Nobody reads it.
+    #[cfg(unix)]
     pub(crate) fn show_unknown(&self, line: &str) -> Result<(), Failure> {
         if self.output.is_json() { self.output.raw_object(line) } else { Ok(()) }
     }

@@ -38,9 +38,11 @@ enum Stage {
 }
 
 /// A command that is being carried out.
+#[cfg(unix)]
 #[derive(Debug)]
 pub(crate) struct Counted(Arc<AtomicUsize>);
 
+#[cfg(unix)]
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -78,6 +80,7 @@ impl Running {
     }
 
     /// Resolves when it is asked to end.
+    #[cfg(unix)]
     pub(crate) async fn stopping(&self) {
         // The sender is in `self`.
         let _ = self.stage.subscribe().wait_for(|stage| *stage != Stage::Up).await;
@@ -109,6 +112,7 @@ impl Running {
     }
 
     /// A command begins; it ends with what this gives.
+    #[cfg(unix)]
     pub(crate) fn count_command(&self) -> Counted {
         self.commands.fetch_add(1, Ordering::Relaxed);
         Counted(self.commands.clone())

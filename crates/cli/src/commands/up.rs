@@ -39,6 +39,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) async fn run(context: &Context, options: &Up, interrupts: &mut Interrupts) -> Result<(), Failure> {
     let home = home::directory(&context.global)?;
     let mut settings = Settings::load(context, &home, options.config.as_deref())?;
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "held until the end"))]
     let lock = tokio::select! {
         lock = claim(&home) => lock?,
         () = interrupts.next() => return Err(Failure::Interrupted),

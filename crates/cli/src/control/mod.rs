@@ -1,10 +1,11 @@
 //! The control socket of an endpoint that is up: `docs/CONTROL.md` says what it speaks.
 //!
 //! [`server`] accepts connections, [`connection`] serves one, [`client`] is the program's own end. [`wire`] is what both use:
-//! lines, and then maybe bytes.
+//! lines, and then maybe bytes; [`lines`] says what is in them.
 
 pub(crate) mod client;
 mod connection;
+mod lines;
 pub(crate) mod server;
 pub(crate) mod wire;
 
