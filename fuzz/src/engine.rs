@@ -222,7 +222,7 @@ impl Pair {
     /// Delivers a packet of this connection with the next number and frames of the fuzzer's.
     fn make_up(&mut self, to: usize, input: &mut Input<'_>) {
         let mut packet = self.last[to].clone();
-        let Some(tag) = packet.last().copied() else { return };
+        let Some(tag) = packet.last_chunk::<3>().copied() else { return };
         self.tampered = true;
         let number = FLAGS_AND_ID + usize::from(packet[0] & 3) + 1;
         packet.truncate(number);
@@ -230,7 +230,7 @@ impl Pair {
             *last = last.wrapping_add(input.byte()).wrapping_add(1);
         }
         packet.extend_from_slice(input.counted());
-        packet.extend_from_slice(&[tag]);
+        packet.extend_from_slice(&tag);
         self.ends[to].handle_packet(self.now, packet);
     }
 

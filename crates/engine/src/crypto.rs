@@ -22,7 +22,7 @@ use ring::hmac;
 use crate::config::{INITIAL_LINK_WINDOW, INITIAL_STREAM_WINDOW};
 
 /// Bytes behind each packet: see [`Generation::mark`].
-const TAG: usize = 1;
+pub(crate) const TAG: usize = 3;
 
 /// Starts pass-through sessions for either side.
 #[derive(Debug)]
@@ -224,30 +224,32 @@ impl HeaderKey for ClearHeader {
 struct Generation(u8);
 
 impl Generation {
-    /// Two bits of the generation, then six of the packet's number, the ones above its lowest byte.
+    /// 22 bits of the packet's number, the ones above its lowest byte, then two of the generation. Little-endian.
     ///
-    /// A number that is written in one byte can be read wrong by multiples of 256. The link's replay window lets no
-    /// packet through that is late by more than 8,192, so the bits above are always the same then. A number that is
-    /// written in two bytes is read wrong only when the packet is later still. Of key updates there is one per side.
-    fn mark(&self, packet: u64) -> u8 {
-        let [_, above, ..] = packet.to_le_bytes();
-        self.0 << 6 | above & 0x3f
+    /// A packet says the last one to four bytes of its number; when it is late, it is read as another that ends alike. It can be
+    /// late by all that goes out while the link still opens what came under the session before: these bits tell it apart until
+    /// that is 2^30 packets. Of key updates there is one per side.
+    fn mark(&self, packet: u64) -> [u8; TAG] {
+        let [_, low, middle, high, ..] = packet.to_le_bytes();
+        [low, middle, self.0 << 6 | high & 0x3f]
     }
 }
 
 impl PacketKey for Generation {
     fn encrypt(&self, packet: u64, buf: &mut [u8], _header_len: usize) {
-        if let Some(tag) = buf.last_mut() {
+        if let Some(tag) = buf.last_chunk_mut() {
             *tag = self.mark(packet);
         }
     }
 
     fn decrypt(&self, packet: u64, _header: &[u8], payload: &mut BytesMut) -> Result<(), CryptoError> {
-        if payload.last() != Some(&self.mark(packet)) {
-            return Err(CryptoError);
+        match payload.split_last_chunk() {
+            Some((rest, tag)) if *tag == self.mark(packet) => {
+                payload.truncate(rest.len());
+                Ok(())
+            }
+            _ => Err(CryptoError),
         }
-        payload.truncate(payload.len() - TAG);
-        Ok(())
     }
 
     fn tag_len(&self) -> usize {
@@ -361,4 +363,53 @@ fn write_varint(out: &mut Vec<u8>, value: u64) {
     };
     let bytes = (value | prefix << (8 * length - 2)).to_be_bytes();
     out.extend(bytes.iter().skip(8 - length));
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// RFC 9000, appendix A.3: the number that ends in these bits and is nearest to the one that is due.
+    fn decoded(due: u64, number: u64, bits: u32) -> u64 {
+        let (window, half) = (1 << bits, 1 << (bits - 1));
+        let candidate = due & !(window - 1) | number & (window - 1);
+        if candidate + half <= due {
+            candidate + window
+        } else if candidate > due + half && candidate >= window {
+            candidate - window
+        } else {
+            candidate
+        }
+    }
+
+    #[test]
+    fn a_late_packet_is_never_read_as_another_one() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let mut wrong = 0;
+        for round in 0..200_000_u64 {
+            let number = rng.random_range(0..1 << 40);
+            // From a packet to half a billion, each magnitude as often as the next.
+            let late = rng.random_range(0..1_u64 << (1 + round % 29));
+            let bits = [8, 16, 24, 32][rng.random_range(0..4)];
+            let read = decoded(number + late + 1, number, bits);
+            let keys = Generation(0);
+            let mut packet = vec![0; 20];
+            keys.encrypt(number, &mut packet, 5);
+            let mut payload = BytesMut::from(&packet[5..]);
+            let opened = keys.decrypt(read, &packet[..5], &mut payload).is_ok();
+            assert_eq!(opened, read == number, "{number} in {bits} bits, late by {late}");
+            assert!(!opened || payload.len() == 15 - TAG);
+            wrong += u64::from(!opened);
+        }
+        assert!(wrong > 10_000, "only {wrong} packets were late enough to be read as others");
+    }
+
+    #[test]
+    fn a_packet_without_a_whole_tag_is_refused() {
+        for length in 0..TAG {
+            assert!(Generation(0).decrypt(0, &[], &mut BytesMut::zeroed(length)).is_err());
+        }
+    }
 }

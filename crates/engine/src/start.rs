@@ -20,7 +20,7 @@ use quinn_proto::{
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, MIN_PACKET};
-use crate::crypto::{NoTokens, PassThrough, ResetKey};
+use crate::crypto::{NoTokens, PassThrough, ResetKey, TAG};
 use crate::trace::Trace;
 use crate::{EngineError, Seed};
 
@@ -138,16 +138,17 @@ fn strip_padding(datagram: &mut [u8]) {
             start = end;
             continue;
         }
-        let Some((tag, frames)) = datagram.get(length_at + 2..end).and_then(<[u8]>::split_last) else {
+        let Some((frames, tag)) = datagram.get(length_at + 2..end).and_then(<[u8]>::split_last_chunk::<TAG>)
+        else {
             return;
         };
         let used = frames.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) + KEPT_ZEROS;
-        let (tag, shorter) = (*tag, u16::try_from(used + 1).unwrap_or(u16::MAX));
+        let (tag, shorter) = (*tag, u16::try_from(used + TAG).unwrap_or(u16::MAX));
         if used < frames.len()
             && let Some(packet) = datagram.get_mut(length_at..end)
         {
             packet.iter_mut().zip((shorter | 0x4000).to_be_bytes()).for_each(|(to, byte)| *to = byte);
-            packet.iter_mut().skip(2 + used).take(1).for_each(|to| *to = tag);
+            packet.iter_mut().skip(2 + used).zip(tag).for_each(|(to, byte)| *to = byte);
         }
         return;
     }
@@ -174,12 +175,12 @@ fn two_byte_varint(bytes: &[u8]) -> Option<usize> {
 /// Cuts the padding of a path-MTU probe, a PING and zeros in a packet that has no length to agree with.
 fn strip_probe(packet: &mut BytesMut) {
     let is_probe = packet.len() > usize::from(MIN_PACKET);
-    let Some((tag, frames)) = packet.split_last().filter(|_| is_probe) else { return };
+    let Some((frames, tag)) = packet.split_last_chunk::<TAG>().filter(|_| is_probe) else { return };
     let used = frames.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     if used < frames.len() {
         let tag = *tag;
         packet.truncate(used);
-        packet.extend_from_slice(&[tag]);
+        packet.extend_from_slice(&tag);
     }
 }
 

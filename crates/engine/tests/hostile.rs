@@ -13,7 +13,7 @@ struct Attack {
     stream: StreamId,
     /// Flags, connection id and packet number of the next packet.
     head: Vec<u8>,
-    tag: u8,
+    tag: [u8; 3],
 }
 
 impl Attack {
@@ -25,14 +25,14 @@ impl Attack {
         let packet = packets.iter().find(|packet| packet.len() <= usize::from(MIN_PACKET)).unwrap();
         // Source: RFC 9000, section 17.3.1; the lowest two bits are the length of the number.
         let head = packet[..FLAGS_AND_ID + usize::from(packet[0] & 3) + 1].to_vec();
-        Self { head, tag: *packet.last().unwrap(), pair, stream }
+        Self { head, tag: *packet.last_chunk().unwrap(), pair, stream }
     }
 
     /// Delivers these frames in a packet of the peer's.
     fn send(&mut self, frames: &[u8]) {
         let number = self.head.last_mut().unwrap();
         *number = number.checked_add(1).expect("the tag would be another one");
-        let packet = [&self.head[..], frames, &[self.tag]].concat();
+        let packet = [&self.head[..], frames, &self.tag].concat();
         let now = self.pair.now();
         assert!(
             self.pair.end(US).handle_packet(now, BytesMut::from(&packet[..])),
