@@ -137,12 +137,11 @@ impl PeerRecord {
 
     /// The `at` for the next initiation, `leap` microseconds ahead of what it would be.
     ///
-    /// Without a leap it follows the clock. Leaps stop when they are centuries ahead of it.
+    /// Without a leap it follows the clock. No leap ends more than two centuries ahead of it.
     pub(crate) fn next_at(&mut self, wall: u64, leap: u64) -> u64 {
         let next = self.sent_at.saturating_add(1).max(wall);
-        let leaped = next.saturating_add(leap);
         let limit = wall.saturating_add(AT_LEAP_LIMIT);
-        self.sent_at = if leaped <= limit { leaped } else { next };
+        self.sent_at = next.saturating_add(leap).min(limit).max(next);
         self.sent_at
     }
 }

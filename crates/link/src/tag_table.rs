@@ -21,7 +21,7 @@ const REMEMBERED: usize = 2 * COPIES_PER_ROUND;
 
 /// The return tags that the links of an endpoint accept. Clones share it: give one to the gate and to every link.
 ///
-/// It holds at most nine tags per link, each gone with its link.
+/// It holds at most 17 tags per link, each gone with its link.
 #[derive(Clone, Default)]
 pub struct TagTable {
     shared: Arc<Mutex<Tags>>,

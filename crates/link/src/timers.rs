@@ -35,6 +35,9 @@ pub(crate) const ACCEPT_INTERVAL: Duration = Duration::from_millis(100);
 /// How far `at` leaps in the last two copies of an attempt, in microseconds: a day, then a year. So an endpoint whose
 /// store or clock went back is accepted again without anybody's help.
 pub(crate) const AT_LEAPS: [u64; 2] = [86_400_000_000, 366 * 86_400_000_000];
+/// How often leaps double, once for every attempt in vain before this one. After so many they have gone as far as they may, so
+/// any lead of the peer's is made up for within eight attempts.
+pub(crate) const AT_LEAP_DOUBLINGS: u32 = 7;
 /// A cookie of the peer's is shown for this long: as long as the secret behind it lasts.
 pub(crate) const COOKIE_KEPT: Duration = Duration::from_secs(120);
 /// `at` does not leap once it is this far ahead of the clock: two centuries, in microseconds. Without a bound a peer
@@ -120,9 +123,9 @@ pub(crate) const PACKET_LIMIT: u64 = 1 << 60;
 pub(crate) const PREVIOUS_KEPT: Duration = Duration::from_secs(30);
 /// A session that we answered and the peer never used is forgotten after this.
 pub(crate) const UNCONFIRMED_KEPT: Duration = ATTEMPT_LIMIT;
-/// Sessions that we answered and the peer has not used yet; the oldest goes first. One for every copy of a round: the peer
-/// uses the one whose response comes in first, and that is likely to be the oldest.
-pub(crate) const MAX_UNCONFIRMED: usize = COPIES_PER_ROUND;
+/// Sessions that we answered and the peer has not used yet; the oldest goes first. As many as the peer has initiations that
+/// wait for a response, since it uses the session of any of them.
+pub(crate) const MAX_UNCONFIRMED: usize = MAX_PENDING;
 /// Two initiations that crossed were made within this of each other; of those the higher hashname's is preferred.
 pub(crate) const CROSSED_WITHIN: Duration = Duration::from_secs(5);
 /// When the peer still uses the previous session this long after we changed over, and never the current one, we go back.

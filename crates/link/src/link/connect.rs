@@ -22,8 +22,9 @@ use crate::session::{About, Session, SessionIds};
 use crate::sessions::Installed;
 use crate::state::{DownReason, Event};
 use crate::timers::{
-    AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, LATE_BURST, LATE_INTERVAL, MAX_CANDIDATES,
-    MAX_PENDING, RENEW_JITTER, RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL, SUSPECT_MAX,
+    AT_LEAP_DOUBLINGS, AT_LEAPS, ATTEMPT_LIMIT, COPIES_PER_ROUND, INITIATION_RESEND, LATE_BURST,
+    LATE_INTERVAL, MAX_CANDIDATES, MAX_PENDING, RENEW_JITTER, RETRY_FIRST, RETRY_MAX, STALE_ANSWER_INTERVAL,
+    SUSPECT_MAX,
 };
 
 /// An initiation that waits for its response.
@@ -240,7 +241,8 @@ impl Link {
 
     /// Starts, continues or gives up the attempt to get a session.
     pub(super) fn run_attempt(&mut self, now: Instant, wall: u64) {
-        let silent = self.paths.unheard_since().is_some();
+        // A busy link has nearly always sent something since it last heard anything.
+        let silent = self.paths.unheard_since().is_some_and(|since| now >= since + SUSPECT_MAX);
         if self.status.up && !silent && self.connecting.attempt.is_some_and(|attempt| attempt.for_silence) {
             self.connecting.succeeded();
         }
@@ -276,10 +278,11 @@ impl Link {
             addresses.rotate_left(turn);
             addresses.truncate(COPIES_PER_ROUND);
         }
-        // The last rounds leap, one after the other.
+        // The last rounds leap, one after the other, and further after every attempt in vain: whoever has been away for long has
+        // leapt as often, and whoever lost its store has to come up to it.
         let before_leaps = INITIATION_RESEND.len() + 1 - AT_LEAPS.len();
         let leap = attempt.rounds.checked_sub(before_leaps).and_then(|round| AT_LEAPS.get(round)).copied();
-        let mut leap = leap.unwrap_or(0);
+        let mut leap = leap.unwrap_or(0) << self.connecting.failures.min(AT_LEAP_DOUBLINGS);
         // Whoever saw an initiation can answer it with a cookie that is worth nothing, so the tag keeps its turn.
         let prefer = if attempt.rounds.is_multiple_of(2) { Prefer::Tag } else { Prefer::Cookie };
         for address in addresses {

@@ -56,7 +56,7 @@ fn a_record_comes_back_from_its_bytes() {
     let mut only_accepted = full();
     only_accepted.tags.present = None;
     assert_eq!(PeerRecord::from_bytes(&only_accepted.to_bytes()), Ok(only_accepted));
-    assert_eq!(full().to_bytes().len(), 27 + 40 * 10);
+    assert_eq!(full().to_bytes().len(), 27 + 40 * (1 + MAX_ACCEPTED_TAGS));
 }
 
 #[test]
@@ -87,12 +87,12 @@ fn damaged_bytes_are_no_record() {
     };
     assert_eq!(changed(0, 2), Err(RecordError::Version(2)));
     assert_eq!(changed(25, 2), Err(RecordError::Malformed), "two tags to show");
-    assert_eq!(changed(26, 8), Err(RecordError::Malformed));
-    assert_eq!(changed(26, 10), Err(RecordError::Malformed));
+    assert_eq!(changed(26, 16), Err(RecordError::Malformed));
+    assert_eq!(changed(26, 18), Err(RecordError::Malformed));
     let mut zero_id = bytes.to_vec();
     zero_id[27..35].fill(0);
     assert_eq!(PeerRecord::from_bytes(&zero_id), Err(RecordError::Malformed), "zero means no tag");
-    let one_too_many = [&bytes[..26], &[10], &bytes[27..], &bytes[27..67]].concat();
+    let one_too_many = [&bytes[..26], &[18], &bytes[27..], &bytes[27..67]].concat();
     assert_eq!(PeerRecord::from_bytes(&one_too_many), Err(RecordError::Malformed));
 }
 
@@ -100,7 +100,7 @@ fn damaged_bytes_are_no_record() {
 fn a_record_shows_no_secret() {
     let record = full();
     let text = format!("{record:?}");
-    assert!(text.contains("tags: ReturnTags { present: true, accepted: 9 }"), "{text}");
+    assert!(text.contains("tags: ReturnTags { present: true, accepted: 17 }"), "{text}");
     let bytes = record.to_bytes();
     for window in bytes[27..].windows(3) {
         assert!(!text.contains(&format!("{window:?}").replace(['[', ']'], "")), "{text}");

@@ -267,6 +267,76 @@ fn a_leap_of_at_heals_what_the_other_end_cannot() {
     assert_eq!(world.nodes[0].link().state(), State::Up);
 }
 
+#[cfg(not(feature = "danger-no-at-check"))]
+#[test]
+fn a_lead_of_a_century_is_made_up_for_in_minutes() {
+    // Whoever could not reach us for hours leaps with every attempt, and then its store is gone.
+    let mut world = World::pair(1);
+    world.nodes[0].settings.skew = 100 * 31_557_600_000_000;
+    world.connect(0);
+    world.run(secs(1));
+    let now = world.now;
+    world.nodes[0].link().close(now, telemesh_wire::CloseReason::Closed);
+    world.run(secs(1));
+    world.nodes[0].stored.clear();
+    world.nodes[0].settings.skew = 0;
+    world.restart(0, keys(1, super::harness::BOTH));
+    world.nodes[0].addresses.insert(1, super::harness::address(1, 77, 4242));
+    world.connect(0);
+    world.run(secs(10));
+    assert_ne!(world.nodes[0].link().state(), State::Up);
+    world.run(secs(360));
+    assert_eq!(world.nodes[0].link().state(), State::Up);
+    assert_up_and_talking(&mut world);
+}
+
+#[test]
+fn the_answer_to_any_copy_of_the_last_two_rounds_makes_a_link_also_when_it_comes_late() {
+    let mut world = World::new(1);
+    for number in 1..=2 {
+        let place = world.add_node(keys(number, super::harness::BOTH));
+        for network in 1..=8 {
+            let host = number;
+            world.nodes[place].addresses.insert(network, super::harness::address(network, host, 4242));
+            world.faults(network).delay = millis(350);
+        }
+    }
+    world.introduce(0, 1);
+    world.introduce(1, 0);
+    world.connect(0);
+    // The second round reaches the peer after it has answered the first, and before anything comes under that.
+    world.run(millis(750));
+    assert_eq!(world.sent_of_type(1).len(), 16);
+    assert_eq!(world.nodes[0].link().state(), State::Up);
+    assert!(world.send(0, b"at once"));
+    world.run(millis(400));
+    assert_eq!(world.nodes[1].received.pop().as_deref(), Some(b"at once".as_slice()));
+}
+
+#[test]
+fn a_busy_link_that_comes_back_late_in_an_attempt_stays_up() {
+    let mut world = World::connected(1);
+    // Something is nearly always on its way that was sent after the last packet came in.
+    world.faults(1).delay = millis(20);
+    let busy = |world: &mut World, time: u64| {
+        for _ in 0..time * 100 {
+            world.send(0, b"there");
+            world.send(1, b"back");
+            world.run(millis(10));
+        }
+    };
+    world.faults(1).dead = true;
+    busy(&mut world, 36);
+    assert_eq!(world.nodes.iter().map(|node| node.received.len()).sum::<usize>(), 0);
+    world.faults(1).dead = false;
+    busy(&mut world, 30);
+    for node in &mut world.nodes {
+        assert_eq!(node.link().state(), State::Up);
+        assert!(!node.events.iter().any(|event| matches!(event, Event::Down(_))), "{:?}", node.events);
+        assert!(node.received.len() > 2_900, "{} arrived", node.received.len());
+    }
+}
+
 #[test]
 fn clocks_a_year_off_either_way_do_not_matter() {
     const YEAR: i64 = 31_557_600_000_000;

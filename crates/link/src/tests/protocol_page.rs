@@ -319,6 +319,7 @@ fn timers() -> Vec<(&'static str, String)> {
     rows!(count: ACCEPT_BURST);
     rows!(time: ACCEPT_INTERVAL);
     all.push(("AT_LEAPS", format!("{} days", leaps.join(", "))));
+    rows!(count: AT_LEAP_DOUBLINGS);
     rows!(time: COOKIE_KEPT);
     all.push(("AT_LEAP_LIMIT", "200 × 366 days".to_owned()));
     rows!(time: SUSPECT_MIN SUSPECT_MAX);
