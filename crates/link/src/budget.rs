@@ -17,8 +17,9 @@ use crate::timers::{BIRTHDAY_AGAIN, BIRTHDAY_PAUSE};
 pub const PROBE_BURST: u32 = 30;
 /// One more is allowed after this: ten a second.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(100);
-/// What a probe to a new QUIC address costs of the budget: where nobody answers, a dial is four datagrams.
-const QUIC_COST: u32 = 4;
+/// What a probe to a new QUIC address costs of the budget: where nobody answers, a dial is so many datagrams
+/// (`DIAL_DATAGRAMS` of `telemesh-quic`).
+pub const QUIC_PROBE_COST: u32 = 6;
 /// Prefixes that are remembered. When all of them are busy at once, further ones have to wait.
 pub const MAX_PREFIXES: usize = 4_096;
 
@@ -58,7 +59,7 @@ impl ProbeBudget {
                 return false;
             }
         }
-        let cost = if matches!(destination, PathAddress::Quic(_)) { QUIC_COST } else { 1 };
+        let cost = if matches!(destination, PathAddress::Quic(_)) { QUIC_PROBE_COST } else { 1 };
         buckets.entry(prefix).or_default().take_many(now, cost, PROBE_BURST, PROBE_INTERVAL)
     }
 

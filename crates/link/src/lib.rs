@@ -88,7 +88,7 @@ pub use bridge::{
     Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
     MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR,
 };
-pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget};
+pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget, QUIC_PROBE_COST};
 pub use cookie::{COOKIE_SECRET_LIFE, COOKIES};
 pub use counters::{DropCounters, DropReason};
 pub use gate::{Admission, Claim, Gate, GateConfig, PER_TAG, Request};

@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use telemesh_channel::{Open, Opener};
 use telemesh_keys::KeySet;
+use telemesh_link::QUIC_PROBE_COST;
 use telemesh_mesh::{Link, LinkInfo, PathAddress};
 use telemesh_path::PATH;
 use telemesh_testkit::{Node, Tapped, World};
@@ -30,6 +31,19 @@ fn victim(number: u32) -> SocketAddr {
     SocketAddr::from((ip, 1_000 + u16::from(low)))
 }
 
+/// As a victim, but the peer says that QUIC is spoken there.
+fn quic_victim(number: u32) -> SocketAddr {
+    let udp = victim(number);
+    SocketAddr::new(udp.ip(), udp.port() + QUIC_PORTS)
+}
+
+/// From here on ports are said to be those of QUIC.
+const QUIC_PORTS: u16 = 50_000;
+
+fn path(address: SocketAddr) -> PathAddress {
+    if address.port() < QUIC_PORTS { PathAddress::Udp(address) } else { PathAddress::Quic(address) }
+}
+
 /// Another one for each number, 32 of them in each of the prefixes.
 fn elsewhere(number: u16) -> SocketAddr {
     let [prefix, host] = (number * 8).to_be_bytes();
@@ -40,11 +54,20 @@ fn is_victim(tapped: &Tapped) -> bool {
     matches!(tapped.to.ip(), IpAddr::V4(ip) if ip.octets()[..3] == VICTIMS)
 }
 
+/// Packets that a victim gets for one that the simulation shows: what goes to QUIC's addresses makes a transport dial, which
+/// `telemesh-quic` tests to be no more than so many.
+fn weight(tapped: &Tapped) -> usize {
+    match path(tapped.to) {
+        PathAddress::Quic(_) => usize::try_from(QUIC_PROBE_COST).unwrap(),
+        _ => 1,
+    }
+}
+
 /// Tells a node's only peer that the node is at these addresses.
 fn claim(node: &Node, addresses: impl IntoIterator<Item = SocketAddr>) {
     let mut info = LinkInfo::unresolved(node.hashname());
     for address in addresses {
-        info = info.with_path(PathAddress::Udp(address)).unwrap();
+        info = info.with_path(path(address)).unwrap();
     }
     let body = telemesh_path::encode(&info, 0);
     node.mesh().links()[0].notify(Open::unreliable(PATH).with_body(body)).unwrap();
@@ -55,7 +78,8 @@ async fn watch(world: &World, time: Duration) -> usize {
     let (started, mut sent) = (Instant::now(), 0);
     while started.elapsed() < time {
         sleep(Duration::from_millis(100)).await;
-        sent += world.take_tapped().iter().filter(|tapped| is_victim(tapped)).count();
+        let tapped = world.take_tapped();
+        sent += tapped.iter().filter(|tapped| is_victim(tapped)).map(weight).sum::<usize>();
         let allowed = BURST + PER_SECOND * (1 + started.elapsed().as_millis() as usize / 1_000);
         assert!(sent <= allowed, "{sent} packets in {:?}, {allowed} are allowed", started.elapsed());
     }
@@ -73,23 +97,37 @@ async fn crowd(world: &World, alice: &Node, count: usize) -> Vec<Node> {
     nodes
 }
 
+/// One peer names a thousand of these, and its link lives.
+async fn a_thousand_candidates(world: World, victim: fn(u32) -> SocketAddr) {
+    let alice = world.node_with_quic("alice");
+    let mallory = crowd(&world, &alice, 1).await.remove(0);
+    let claims = async {
+        for round in 0..32 {
+            claim(&mallory, (0..32).map(|number| victim(round * 32 + number)));
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let (sent, ()) = tokio::join!(watch(&world, Duration::from_secs(60)), claims);
+    assert!(sent >= BURST, "it was tried: {sent}");
+    let links = alice.mesh().links();
+    assert!(links.len() == 1 && links[0].explain().paths.len() <= 32);
+    links[0].ping().await.unwrap();
+}
+
 #[test]
 fn a_peer_with_a_thousand_candidates_gets_a_victim_no_more_than_the_budget() {
-    World::run(1, |world| async move {
-        let alice = world.node("alice");
-        let mallory = crowd(&world, &alice, 1).await.remove(0);
-        let claims = async {
-            for round in 0..32 {
-                claim(&mallory, (0..32).map(|number| victim(round * 32 + number)));
-                sleep(Duration::from_millis(500)).await;
-            }
-        };
-        let (sent, ()) = tokio::join!(watch(&world, Duration::from_secs(60)), claims);
-        assert!(sent >= BURST, "it was tried: {sent}");
-        let links = alice.mesh().links();
-        assert!(links.len() == 1 && links[0].explain().paths.len() <= 32);
-        links[0].ping().await.unwrap();
-    });
+    World::run(1, |world| a_thousand_candidates(world, victim));
+}
+
+#[test]
+fn a_peer_with_a_thousand_candidates_for_quic_gets_a_victim_no_more_than_the_budget() {
+    World::run(1, |world| a_thousand_candidates(world, quic_victim));
+}
+
+#[test]
+fn candidates_for_udp_and_for_quic_share_one_budget() {
+    let both = |number: u32| if number.is_multiple_of(2) { victim(number) } else { quic_victim(number) };
+    World::run(1, |world| a_thousand_candidates(world, both));
 }
 
 #[test]
@@ -160,40 +198,43 @@ fn made_up_router(number: u8, addresses: impl IntoIterator<Item = SocketAddr>) -
     let keys = KeySet::generate(&mut StdRng::from_seed([number; 32]));
     let mut router = LinkInfo::new(keys.public().clone()).unwrap();
     for address in addresses {
-        router = router.with_path(PathAddress::Udp(address)).unwrap();
+        router = router.with_path(path(address)).unwrap();
     }
     RouterHint { router, ticket: Credential::new(vec![number; 68]).unwrap() }
 }
 
 #[test]
 fn routers_that_a_peer_makes_up_are_asked_within_the_budget() {
-    World::run(5, |world| async move {
-        let alice = world.node("alice");
-        let peers = crowd(&world, &alice, 20).await;
-        for (number, peer) in (0u32..).zip(&peers) {
-            alice.mesh().find(&peer.hashname()).unwrap().connect();
-            let mut info = LinkInfo::unresolved(peer.hashname());
-            for router in 0..2u32 {
-                let addresses = (0..8).map(|place| victim(number * 100 + router * 32 + place));
-                let hint = made_up_router((number * 2 + router) as u8, addresses);
-                info = info.with_path(hint).unwrap();
-            }
-            let body = telemesh_path::encode(&info, 0);
-            peer.mesh().links()[0].notify(Open::unreliable(PATH).with_body(body)).unwrap();
+    World::run(5, |world| made_up_routers(world, victim));
+    World::run(5, |world| made_up_routers(world, quic_victim));
+}
+
+async fn made_up_routers(world: World, victim: fn(u32) -> SocketAddr) {
+    let alice = world.node_with_quic("alice");
+    let peers = crowd(&world, &alice, 20).await;
+    for (number, peer) in (0u32..).zip(&peers) {
+        alice.mesh().find(&peer.hashname()).unwrap().connect();
+        let mut info = LinkInfo::unresolved(peer.hashname());
+        for router in 0..2u32 {
+            let addresses = (0..8).map(|place| victim(number * 100 + router * 32 + place));
+            let hint = made_up_router((number * 2 + router) as u8, addresses);
+            info = info.with_path(hint).unwrap();
         }
-        sleep(Duration::from_secs(1)).await;
-        world.take_tapped();
-        // Gone without a word: Alice looks for other ways.
-        peers.iter().for_each(Node::crash);
-        let sent = watch(&world, Duration::from_secs(180)).await;
-        assert!(sent > BURST, "they were asked: {sent}");
-        // Nobody is looked for any more: they are needed no more.
-        for peer in &peers {
-            alice.mesh().find(&peer.hashname()).iter().for_each(Link::close);
-        }
-        sleep(Duration::from_secs(300)).await;
-        assert!(alice.mesh().links().len() == 20, "{} links", alice.mesh().links().len());
-    });
+        let body = telemesh_path::encode(&info, 0);
+        peer.mesh().links()[0].notify(Open::unreliable(PATH).with_body(body)).unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    world.take_tapped();
+    // Gone without a word: Alice looks for other ways.
+    peers.iter().for_each(Node::crash);
+    let sent = watch(&world, Duration::from_secs(180)).await;
+    assert!(sent > BURST, "they were asked: {sent}");
+    // Nobody is looked for any more: they are needed no more.
+    for peer in &peers {
+        alice.mesh().find(&peer.hashname()).iter().for_each(Link::close);
+    }
+    sleep(Duration::from_secs(300)).await;
+    assert!(alice.mesh().links().len() == 20, "{} links", alice.mesh().links().len());
 }
 
 #[test]

@@ -22,12 +22,16 @@ pub const MAX_EXPECTED: usize = 65_536;
 /// displace another; they are tried in turn.
 pub const MAX_KEYS_PER_ADDRESS: usize = 4;
 
-/// A handshake that takes longer has failed: seven seconds are four tries of QUIC's, and a listener that is there answers the
-/// first.
-pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(7);
+/// A handshake that takes longer has failed: by then there were three tries of QUIC's, the last one three seconds ago, and a
+/// listener that is there answers the first. The fourth would come after seven seconds.
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(6);
+
+/// Datagrams of a dial that nobody answers: QUIC's first try is one, each further one two (RFC 9002, section 6.2.4), and then
+/// quinn takes its leave. `telemesh-link` counts so many for it in its budget of probes.
+pub const DIAL_DATAGRAMS: usize = 6;
 
 /// After a dial that nobody answered the address is left alone for so long, and for twice as long after each further one:
-/// it may be a victim that somebody told us, and each dial is four datagrams.
+/// it may be a victim that somebody told us, and each dial is [`DIAL_DATAGRAMS`].
 pub(crate) const REDIAL_FIRST: Duration = Duration::from_secs(2);
 
 /// See [`REDIAL_FIRST`].
