@@ -5,7 +5,7 @@
 //!
 //! Install [`ConnectService`] in an endpoint; the facade does. The message is [`telemesh_wire::Connection`].
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use telemesh_channel::{
     Body, ChannelKind, Connection, Endpoint, HandleError, Incoming, Need, Open, Service, limited,
@@ -18,45 +18,26 @@ pub const CONNECT: &str = "connect";
 const MAX_OPEN: usize = 256;
 
 /// Delivers as a router, and takes what routers deliver: see the crate's page.
-#[derive(Default)]
-pub struct ConnectService {
-    endpoint: OnceLock<Arc<dyn Endpoint>>,
-}
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ConnectService;
 
 impl ConnectService {
-    /// A service for one endpoint.
+    /// A service for any endpoint.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn received(&self, incoming: &Incoming) {
-        if incoming.kind() != ChannelKind::Unreliable {
-            return;
-        }
-        let (Some(endpoint), Ok(Connection { circuit, body })) =
-            (self.endpoint.get(), Connection::decode(&incoming.open().body))
-        else {
-            return;
-        };
-        // Routers choose numbers of their own kind, and say something about a circuit that was asked for here only by its own.
-        if circuit.is_routed() || matches!(body, Body::Seen { .. }) {
-            endpoint.arrived(&incoming.peer(), circuit, body);
-        }
+        Self
     }
 }
 
 impl Service for ConnectService {
     fn install(self: Arc<Self>, endpoint: Arc<dyn Endpoint>) -> Result<(), HandleError> {
-        let service = self.clone();
+        let own = endpoint.clone();
         let handler = move |incoming: Incoming| {
-            service.received(&incoming);
+            received(&*own, &incoming);
             std::future::ready(())
         };
-        endpoint.handle(CONNECT, Arc::new(limited(MAX_OPEN, handler)))?;
-        // A service that is installed twice stays with its first endpoint.
-        let _ = self.endpoint.set(endpoint);
-        Ok(())
+        endpoint.handle(CONNECT, Arc::new(limited(MAX_OPEN, handler)))
     }
 
     fn serve(&self, need: &Need) -> bool {
@@ -66,6 +47,18 @@ impl Service for ConnectService {
             let _ = target.notify(Open::unreliable(CONNECT).with_body(body));
         }
         true
+    }
+}
+
+/// As the one who was asked for.
+fn received(endpoint: &dyn Endpoint, incoming: &Incoming) {
+    if incoming.kind() != ChannelKind::Unreliable {
+        return;
+    }
+    let Ok(Connection { circuit, body }) = Connection::decode(&incoming.open().body) else { return };
+    // Routers choose numbers of their own kind, and say something about a circuit that was asked for here only by its own.
+    if circuit.is_routed() || matches!(body, Body::Seen { .. }) {
+        endpoint.arrived(&incoming.peer(), circuit, body);
     }
 }
 

@@ -12,6 +12,9 @@ use telemesh_channel::{
 };
 use telemesh_connect::{CONNECT, ConnectService};
 
+/// Messages of one router that are worked on at a time.
+const MAX_OPEN: usize = 256;
+
 /// An endpoint that writes down what arrives.
 struct Target {
     endpoint: Arc<MemoryEndpoint>,
@@ -56,7 +59,7 @@ fn world() -> (Arc<dyn Opener>, Arc<Target>) {
 }
 
 async fn settle() {
-    for _ in 0..8 {
+    for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
@@ -96,4 +99,32 @@ async fn numbers_that_only_askers_choose_and_rubbish_are_dropped() {
     to_target.notify(Open::unreliable(CONNECT)).unwrap();
     settle().await;
     assert!(target.arrived.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn so_many_messages_of_one_router_wait_at_a_time_and_one_more_is_dropped() {
+    let (to_target, target) = world();
+    let (from_another, _) =
+        memory::connect(&MemoryEndpoint::new(Hashname::from_bytes([3; 32])), &target.endpoint);
+    let deliver = |link: &dyn Opener| {
+        let body = Body::Packet(Bytes::from_static(b"packet"));
+        let connection = Connection { circuit: CircuitId::routed(9), body };
+        link.notify(Open::unreliable(CONNECT).with_body(connection.encode().unwrap())).unwrap();
+    };
+    let arrived_from = |number| {
+        let arrived = target.arrived.lock().unwrap();
+        arrived.iter().filter(|(from, ..)| *from == Hashname::from_bytes([number; 32])).count()
+    };
+    // The target has no turn in between.
+    (0..MAX_OPEN).for_each(|_| deliver(&*to_target));
+    settle().await;
+    assert_eq!(arrived_from(1), MAX_OPEN);
+    (0..=MAX_OPEN).for_each(|_| deliver(&*to_target));
+    deliver(&*from_another);
+    settle().await;
+    assert_eq!((arrived_from(1), arrived_from(3)), (2 * MAX_OPEN, 1), "another router's are others");
+    // What is done makes room.
+    deliver(&*to_target);
+    settle().await;
+    assert_eq!(arrived_from(1), 2 * MAX_OPEN + 1);
 }

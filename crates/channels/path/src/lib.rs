@@ -6,7 +6,7 @@
 //!
 //! Install [`PathService`] in an endpoint; the facade does.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use telemesh_channel::limited;
 use telemesh_channel::{
@@ -26,39 +26,26 @@ pub const BIRTHDAY: u8 = 2;
 const MAX_OPEN: usize = 16;
 
 /// Carries comparisons of paths: see the crate's page.
-#[derive(Default)]
-pub struct PathService {
-    endpoint: OnceLock<Arc<dyn Endpoint>>,
-}
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct PathService;
 
 impl PathService {
-    /// A service for one endpoint.
+    /// A service for any endpoint.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
-    }
-
-    fn received(&self, incoming: &Incoming) {
-        if incoming.kind() != ChannelKind::Unreliable {
-            return;
-        }
-        if let (Some(endpoint), Some((info, flags))) = (self.endpoint.get(), decode(&incoming.open().body)) {
-            endpoint.compared(&incoming.peer(), &info, flags & ASK != 0, flags & BIRTHDAY != 0);
-        }
+        Self
     }
 }
 
 impl Service for PathService {
     fn install(self: Arc<Self>, endpoint: Arc<dyn Endpoint>) -> Result<(), HandleError> {
-        let service = self.clone();
+        let own = endpoint.clone();
         let handler = move |incoming: Incoming| {
-            service.received(&incoming);
+            received(&*own, &incoming);
             std::future::ready(())
         };
-        endpoint.handle(PATH, Arc::new(limited(MAX_OPEN, handler)))?;
-        // A service that is installed twice stays with its first endpoint.
-        let _ = self.endpoint.set(endpoint);
-        Ok(())
+        endpoint.handle(PATH, Arc::new(limited(MAX_OPEN, handler)))
     }
 
     fn serve(&self, need: &Need) -> bool {
@@ -66,6 +53,15 @@ impl Service for PathService {
         let flags = if *ask { ASK } else { 0 } | if *birthday { BIRTHDAY } else { 0 };
         tell(&**peer, info.clone(), flags);
         true
+    }
+}
+
+fn received(endpoint: &dyn Endpoint, incoming: &Incoming) {
+    if incoming.kind() != ChannelKind::Unreliable {
+        return;
+    }
+    if let Some((info, flags)) = decode(&incoming.open().body) {
+        endpoint.compared(&incoming.peer(), &info, flags & ASK != 0, flags & BIRTHDAY != 0);
     }
 }
 

@@ -13,6 +13,9 @@ use telemesh_channel::{
 use telemesh_path::{ASK, BIRTHDAY, PATH, PathService, decode, encode};
 use telemesh_wire::PathAddress;
 
+/// Messages of one peer that are worked on at a time.
+const MAX_OPEN: usize = 16;
+
 /// An endpoint that writes down what it is told.
 struct Peer {
     endpoint: Arc<MemoryEndpoint>,
@@ -63,7 +66,7 @@ fn info(paths: u8) -> LinkInfo {
 }
 
 async fn settle() {
-    for _ in 0..8 {
+    for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
@@ -101,4 +104,30 @@ async fn rubbish_is_dropped() {
         assert_eq!(decode(&encode(&info(3), flags)), Some((info(3), flags)));
     }
     assert_eq!(decode(&encode(&info(3), 4)), None, "a flag of a later version");
+}
+
+#[tokio::test]
+async fn so_many_comparisons_of_one_peer_wait_at_a_time_and_one_more_is_dropped() {
+    let (peer, other) = world(1_200);
+    let (from_another, _) =
+        memory::connect(&MemoryEndpoint::new(Hashname::from_bytes([3; 32])), &other.endpoint);
+    let tell = |link: &dyn Opener| {
+        link.notify(Open::unreliable(PATH).with_body(encode(&info(3), 0))).unwrap();
+    };
+    let told_by = |number| {
+        let told = other.told.lock().unwrap();
+        told.iter().filter(|(by, ..)| *by == Hashname::from_bytes([number; 32])).count()
+    };
+    // The other end has no turn in between.
+    (0..MAX_OPEN).for_each(|_| tell(&*peer));
+    settle().await;
+    assert_eq!(told_by(1), MAX_OPEN);
+    (0..=MAX_OPEN).for_each(|_| tell(&*peer));
+    tell(&*from_another);
+    settle().await;
+    assert_eq!((told_by(1), told_by(3)), (2 * MAX_OPEN, 1), "another peer's are others");
+    // What is done makes room.
+    tell(&*peer);
+    settle().await;
+    assert_eq!(told_by(1), 2 * MAX_OPEN + 1);
 }
