@@ -1,5 +1,5 @@
-//! What a router and its tickets are good for, at the limit and past it; circuits that are none; and how long a router takes to
-//! answer pings while it is asked for somebody.
+//! What a router and its tickets are good for, at the limit and past it; how many routers are asked; circuits that are none; and
+//! how long a router takes to answer pings while it is asked for somebody.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a scenario that cannot go on has failed")]
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use telemesh_channel::{Body, Connection, Introduction, Open, Opener as _, Target};
 use telemesh_link::{PacketKind, classify};
 use telemesh_mesh::{Invite, LinkError, LinkInfo, PathAddress};
-use telemesh_testkit::{Bare, Node, World};
+use telemesh_testkit::{Bare, Node, Rogue, World};
 use telemesh_wire::{CircuitId, Frame, PathHint};
 use tokio::time::sleep;
 
@@ -77,6 +77,96 @@ fn so_many_may_be_looked_for_by_routers_uris_at_a_time_and_not_one_more() {
         let again = dial();
         sleep(Duration::from_secs(1)).await;
         assert!(!again.is_finished());
+    });
+}
+
+/// Routers that are asked about one peer at a time.
+const MAX_ASKED: usize = 3;
+
+#[test]
+fn so_many_routers_are_asked_about_somebody_and_another_one_when_one_of_them_is_gone() {
+    World::run(6, |world| async move {
+        let routers: Vec<_> =
+            (0..=MAX_ASKED).map(|number| world.rogue(&format!("router {number}"))).collect();
+        let alice = world.node("alice");
+        for (router, _) in &routers {
+            world.use_router(&alice, router).await;
+        }
+        // Links with the routers ask for spare ways too.
+        let asked = |target: &Node| {
+            let target = Target::Hashname(target.hashname());
+            let was_asked = |(_, rogue): &(Node, Rogue)| {
+                rogue.take_introductions().iter().any(|(_, introduction)| introduction.target == target)
+            };
+            routers.iter().map(was_asked).collect::<Vec<_>>()
+        };
+        // One can be reached through the last router that is asked, the other through the first that is not.
+        let (within, beyond) = (world.node("within"), world.node("beyond"));
+        for (node, (router, _)) in [&within, &beyond].into_iter().zip(&routers[MAX_ASKED - 1..]) {
+            world.use_router(node, router).await;
+            node.mesh().add_contact(keys_of(&alice)).unwrap();
+        }
+        alice.mesh().link(keys_of(&within)).await.unwrap();
+        assert_eq!(asked(&within), [true, true, true, false]);
+        let failed = alice.mesh().link(keys_of(&beyond)).await;
+        assert!(matches!(failed, Err(LinkError::TimedOut(_))), "{failed:?}");
+        assert_eq!(asked(&beyond), [true, true, true, false]);
+        // A router that is not there takes nobody's place.
+        routers[1].0.crash();
+        let link = alice.mesh().find(&beyond.hashname()).unwrap();
+        link.connect();
+        link.up(Duration::from_secs(300)).await.unwrap_or_else(|error| panic!("{error}: {}", link.explain()));
+        assert_eq!(asked(&beyond), [true, false, true, true]);
+        alice.mesh().find(&within.hashname()).unwrap().ping().await.unwrap();
+    });
+}
+
+/// Routers of whom a link remembers what they were asked for.
+const MAX_ASKED_CIRCUITS: usize = 16;
+
+#[test]
+fn a_link_remembers_so_many_circuits_that_it_has_asked_for_and_forgets_the_oldest_for_one_more() {
+    World::run(7, |world| async move {
+        let alice = world.node("alice");
+        let mut routers = Vec::new();
+        for number in 0..=MAX_ASKED_CIRCUITS {
+            let (router, rogue) = world.rogue(&format!("router {number}"));
+            let link = world.use_router(&alice, &router).await;
+            assert!(link.router(false));
+            routers.push((router, rogue, link));
+        }
+        let nobody = world.node("nobody").hashname();
+        alice.mesh().add_contact(nobody).unwrap().connect();
+        // Which circuit a router is asked for while it is the only one.
+        let asked = async |number: usize| {
+            let (_, rogue, link) = &routers[number];
+            link.router(true);
+            sleep(Duration::from_millis(200)).await;
+            link.router(false);
+            sleep(Duration::from_millis(200)).await;
+            let mut circuits: Vec<_> = rogue
+                .take_introductions()
+                .into_iter()
+                .map(|(_, introduction)| introduction.circuit)
+                .collect();
+            circuits.dedup();
+            let [circuit] = circuits[..] else { panic!("one circuit: {circuits:?}") };
+            circuit
+        };
+        let mut circuits = Vec::new();
+        for number in 0..MAX_ASKED_CIRCUITS {
+            circuits.push(asked(number).await);
+        }
+        for (number, circuit) in circuits.iter().enumerate() {
+            assert_eq!(asked(number).await, *circuit, "asking again makes no other");
+        }
+        // One more takes the place of the oldest, and of no other.
+        let last = asked(MAX_ASKED_CIRCUITS).await;
+        for (number, circuit) in circuits.iter().enumerate().skip(1) {
+            assert_eq!(asked(number).await, *circuit, "router {number}");
+        }
+        assert_eq!(asked(MAX_ASKED_CIRCUITS).await, last);
+        assert_ne!(asked(0).await, circuits[0]);
     });
 }
 
