@@ -211,8 +211,9 @@ impl Shared {
         self.up(address, &connection);
         self.signal.fire();
         let run = connection.run(late, &self.received, &self.signal, |to| {
-            self.moved(&connection, address, to);
-            address = to;
+            if self.moved(&connection, address, to) {
+                address = to;
+            }
         });
         let unused = async {
             sleep(UNUSED_LIMIT).await;
@@ -239,12 +240,14 @@ impl Shared {
     }
 
     /// The peer of a connection has another address now. A connection that is at that address already stays there:
-    /// sources of packets can be forged.
-    fn moved(&self, connection: &Arc<Connection>, from: SocketAddr, to: SocketAddr) {
+    /// sources of packets can be forged. Whether it is found there from now on; if not, it stays where it was.
+    fn moved(&self, connection: &Arc<Connection>, from: SocketAddr, to: SocketAddr) -> bool {
         let mut table = self.table.lock();
-        if !matches!(table.slots.get(&to), Some(Slot::Up(_))) && table.remove(from, connection) {
+        let moves = !matches!(table.slots.get(&to), Some(Slot::Up(_))) && table.remove(from, connection);
+        if moves {
             table.slots.insert(to, Slot::Up(connection.clone()));
         }
+        moves
     }
 
     /// Sockets for dialling move; what nobody answered may have an answer there.
@@ -282,3 +285,6 @@ impl Shared {
         self.signal.fire();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What strangers who know the key can do to the table and the places, on loopback.
+
+use std::net::UdpSocket;
+
+use telemesh_hashname::{CipherSetId, PublicKeys};
+
+use super::*;
+use crate::{halves::Splitter, ids::DialKey, limits::Config};
+
+/// A listener with what it receives.
+struct Listening {
+    shared: Arc<Shared>,
+    received: mpsc::Receiver<Received>,
+    at: SocketAddr,
+    key: DialKey,
+    port: Port,
+}
+
+impl Listening {
+    fn new(config: Config) -> Self {
+        let mut keys = PublicKeys::new();
+        keys.insert_key(CipherSetId::CS21, &[7; 32]).unwrap();
+        let keys = DialKey::all(&keys);
+        let key = keys[0].clone();
+        let (sender, received) = mpsc::channel(8);
+        let shared = Shared::new(Handle::current(), sender, Admission::new(config));
+        let port = Port::listener("127.0.0.1:0".parse().unwrap(), keys).unwrap();
+        let at = port.endpoint.local_addr().unwrap();
+        tokio::spawn(shared.clone().listen(port.clone()));
+        Self { shared, received, at, key, port }
+    }
+
+    /// Dials through this socket, which others may use too.
+    async fn dialled(&self, socket: &UdpSocket) -> (Port, quinn::Connection) {
+        let port = Port::dialler().unwrap();
+        port.endpoint.rebind(socket.try_clone().unwrap()).unwrap();
+        let connection = port.dial(self.at, &self.key).unwrap().await.unwrap();
+        (port, connection)
+    }
+
+    /// Waits until the connections are at these addresses.
+    async fn until_at(&self, mut expected: Vec<SocketAddr>) {
+        expected.sort_unstable();
+        let mut slots = Vec::new();
+        for _ in 0..500 {
+            slots = self.shared.table.lock().slots.keys().copied().collect();
+            slots.sort_unstable();
+            if slots == expected {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("connections at {slots:?} and not at {expected:?}");
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.port.close();
+        self.shared.close();
+    }
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn a_connection_that_pretends_to_be_where_another_is_leaves_nothing_behind() {
+    let mut listening = Listening::new(Config::default());
+    let (first, second) = (socket(), socket());
+    let (first_at, second_at) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+    let (mover, moving) = listening.dialled(&first).await;
+    let (_other, _staying) = listening.dialled(&second).await;
+    listening.until_at(vec![first_at, second_at]).await;
+    // The first goes on from the address of the second.
+    mover.endpoint.rebind(second.try_clone().unwrap()).unwrap();
+    for datagram in Splitter::default().split([&[7; 100][..]], 1_100).unwrap() {
+        moving.send_datagram(datagram).unwrap();
+    }
+    let heard = listening.received.recv().await.unwrap();
+    assert_eq!(heard.source, telemesh_transport::PathAddress::Quic(second_at));
+    listening.until_at(vec![first_at, second_at]).await;
+    moving.close(quinn::VarInt::from_u32(0), b"");
+    listening.until_at(vec![second_at]).await;
+}
