@@ -40,12 +40,22 @@ impl Admission {
         let source = source(address);
         let mut sources = self.sources.lock();
         let from_here = sources.each.get(&source).copied().unwrap_or(0);
-        if sources.all >= self.config.max_inbound || from_here >= self.config.max_inbound_per_source {
+        if !self.allows(sources.all, from_here) {
             return None;
         }
         sources.all += 1;
         sources.each.insert(source, from_here + 1);
         Some(Place { admission: self.clone(), source })
+    }
+
+    /// Whether one more from `address` would get a place now.
+    pub(crate) fn has_room(&self, address: IpAddr) -> bool {
+        let sources = self.sources.lock();
+        self.allows(sources.all, sources.each.get(&source(address)).copied().unwrap_or(0))
+    }
+
+    fn allows(&self, all: usize, from_here: usize) -> bool {
+        all < self.config.max_inbound && from_here < self.config.max_inbound_per_source
     }
 }
 

@@ -46,8 +46,8 @@ use telemesh_transport::PathAddress;
 
 pub use halves::{GROUP, HEADER, Joiner, MAX_WAITING, Packet, Splitter};
 pub use limits::{
-    Config, DIAL_DATAGRAMS, MAX_EXPECTED, MAX_INBOUND, MAX_INBOUND_PER_SOURCE, MAX_KEYS_PER_ADDRESS,
-    MAX_OUTBOUND,
+    Config, DIAL_DATAGRAMS, MAX_EXPECTED, MAX_HANDSHAKES, MAX_INBOUND, MAX_INBOUND_PER_SOURCE,
+    MAX_KEYS_PER_ADDRESS, MAX_OUTBOUND,
 };
 pub use outside::{Kind, Outside};
 pub use transport::QuicTransport;

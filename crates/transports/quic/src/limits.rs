@@ -22,7 +22,7 @@ pub const MAX_EXPECTED: usize = 65_536;
 /// displace another; they are tried in turn.
 pub const MAX_KEYS_PER_ADDRESS: usize = 4;
 
-/// A handshake that takes longer has failed: by then there were three tries of QUIC's, the last one three seconds ago, and a
+/// A dial that takes longer has failed: by then there were three tries of QUIC's, the last one three seconds ago, and a
 /// listener that is there answers the first. The fourth would come after seven seconds.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(6);
 
@@ -36,6 +36,14 @@ pub(crate) const REDIAL_FIRST: Duration = Duration::from_secs(2);
 
 /// See [`REDIAL_FIRST`].
 pub(crate) const REDIAL_MAX: Duration = Duration::from_secs(60);
+
+/// Handshakes of others that may be under way at one time; from one source as many as it may have connections. Sources may be
+/// forged until a handshake is through, so these places are not those of connections.
+pub const MAX_HANDSHAKES: usize = 2_048;
+
+/// A handshake of somebody else has failed after so long, so that a forged one makes room soon. Real ones take a round trip,
+/// and have time for one loss and its repair after a second.
+pub(crate) const ACCEPT_LIMIT: Duration = Duration::from_secs(2);
 
 /// An inbound connection through which we have sent nothing by then is closed: nobody here trusts who is at its other end,
 /// or nothing came from there. An answer takes one write of the store.
@@ -81,6 +89,13 @@ pub struct Config {
     pub max_inbound: usize,
     /// See [`MAX_INBOUND_PER_SOURCE`].
     pub max_inbound_per_source: usize,
+}
+
+impl Config {
+    /// The same for handshakes, see [`MAX_HANDSHAKES`].
+    pub(crate) fn of_handshakes(self) -> Self {
+        Self { max_inbound: MAX_HANDSHAKES, ..self }
+    }
 }
 
 impl Default for Config {

@@ -22,7 +22,10 @@ use crate::{
     connection::Connection,
     filter::Expected,
     keys::ExpectedKeys,
-    limits::{HANDSHAKE_LIMIT, MAX_OUTBOUND, MAX_SLOTS, REDIAL_FIRST, REDIAL_MAX, UNUSED_LIMIT},
+    limits::{
+        ACCEPT_LIMIT, Config, HANDSHAKE_LIMIT, MAX_OUTBOUND, MAX_SLOTS, REDIAL_FIRST, REDIAL_MAX,
+        UNUSED_LIMIT,
+    },
     port::Port,
     signal::Signal,
 };
@@ -34,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) signal: Signal,
     received: mpsc::Sender<Received>,
     admission: Arc<Admission>,
+    /// Of those whose address nothing proves yet.
+    handshakes: Arc<Admission>,
     table: Mutex<Table>,
     keys: Mutex<ExpectedKeys>,
 }
@@ -89,16 +94,13 @@ impl Table {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        runtime: Handle,
-        received: mpsc::Sender<Received>,
-        admission: Arc<Admission>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(runtime: Handle, received: mpsc::Sender<Received>, config: Config) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             signal: Signal::default(),
             received,
-            admission,
+            admission: Admission::new(config),
+            handshakes: Admission::new(config.of_handshakes()),
             table: Mutex::default(),
             keys: Mutex::default(),
         })
@@ -188,7 +190,8 @@ impl Shared {
             let from = crate::canonical(incoming.remote_address());
             // An Initial with an id of ours that belongs to no connection is an echo of an old one.
             let is_dial = port.filter.is_dial(&incoming.orig_dst_cid());
-            let Some(place) = is_dial.then(|| self.admission.enter(from.ip())).flatten() else {
+            let is_welcome = is_dial && self.admission.has_room(from.ip());
+            let Some(handshake) = is_welcome.then(|| self.handshakes.enter(from.ip())).flatten() else {
                 incoming.ignore();
                 continue;
             };
@@ -196,10 +199,15 @@ impl Shared {
             let Ok(connecting) = incoming.accept() else { continue };
             let shared = self.clone();
             self.runtime.spawn(async move {
-                if let Ok(Ok(connection)) = timeout(HANDSHAKE_LIMIT, connecting).await {
+                let outcome = timeout(ACCEPT_LIMIT, connecting).await;
+                drop(handshake);
+                // Only who gets what is sent to its address comes so far.
+                if let Ok(Ok(connection)) = outcome
+                    && let Some(_place) = shared.admission.enter(from.ip())
+                {
                     shared.drive(from, connection, Origin::Accepted).await;
                 }
-                drop((place, expected));
+                drop(expected);
             });
         }
     }

@@ -13,7 +13,6 @@ use telemesh_transport::{PathAddress, ReceiveBatch, Received, SendError, Transmi
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
-    admission::Admission,
     ids::DialKey,
     interfaces::reachable_addresses,
     limits::{Config, RECEIVE_QUEUE, SEND_SEGMENTS},
@@ -48,7 +47,7 @@ impl QuicTransport {
     pub fn with_config(config: Config) -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (sender, received) = mpsc::channel(RECEIVE_QUEUE);
-        let shared = Shared::new(runtime, sender, Admission::new(config));
+        let shared = Shared::new(runtime, sender, config);
         Ok(Self { shared, listeners: Vec::new(), received: Mutex::new(received) })
     }
 

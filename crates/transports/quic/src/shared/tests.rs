@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use telemesh_hashname::{CipherSetId, PublicKeys};
 
 use super::*;
-use crate::{halves::Splitter, ids::DialKey, limits::Config};
+use crate::{halves::Splitter, ids::DialKey};
 
 /// A listener with what it receives.
 struct Listening {
@@ -23,7 +23,7 @@ impl Listening {
         let keys = DialKey::all(&keys);
         let key = keys[0].clone();
         let (sender, received) = mpsc::channel(8);
-        let shared = Shared::new(Handle::current(), sender, Admission::new(config));
+        let shared = Shared::new(Handle::current(), sender, config);
         let port = Port::listener("127.0.0.1:0".parse().unwrap(), keys).unwrap();
         let at = port.endpoint.local_addr().unwrap();
         tokio::spawn(shared.clone().listen(port.clone()));
@@ -85,4 +85,35 @@ async fn a_connection_that_pretends_to_be_where_another_is_leaves_nothing_behind
     listening.until_at(vec![first_at, second_at]).await;
     moving.close(quinn::VarInt::from_u32(0), b"");
     listening.until_at(vec![second_at]).await;
+}
+
+/// Sends the first packet of a dial that will never go on, as somebody does who writes another's address on it, and then
+/// dials: how long that takes.
+async fn dial_after_a_forged_one(config: Config) -> Duration {
+    let listening = Listening::new(config);
+    let (forger, nowhere) = (Port::dialler().unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let _unanswered = forger.dial(nowhere.local_addr().unwrap(), &listening.key).unwrap();
+    let mut packet = [0; 1_500];
+    let length = nowhere.recv(&mut packet).unwrap();
+    socket().send_to(&packet[..length], listening.at).unwrap();
+    while listening.port.endpoint.open_connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    let socket = socket();
+    timeout(HANDSHAKE_LIMIT, listening.dialled(&socket)).await.expect("the dial found no place");
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_handshakes_take_no_place_of_a_connection() {
+    let took = dial_after_a_forged_one(Config { max_inbound: 1, max_inbound_per_source: 2 }).await;
+    assert!(took < Duration::from_millis(900), "{took:?}: the first packet was ignored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_handshakes_make_room_soon() {
+    // One place for handshakes of this source: the first two packets of the dial, up to a second later, find none.
+    let took = dial_after_a_forged_one(Config { max_inbound: 1, max_inbound_per_source: 1 }).await;
+    assert!(took > ACCEPT_LIMIT / 2 && took < Duration::from_secs(6), "{took:?}");
 }
