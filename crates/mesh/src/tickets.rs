@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::cell::Entry;
 use crate::clock;
 use crate::forwarding::ROUTER_GRANT;
+use crate::grant::Grant;
 use crate::invites::RESERVATION;
 use crate::link::Link;
 use crate::shared::Shared;
@@ -288,11 +289,12 @@ impl Shared {
         let Ok(proof) = Credential::new(prove_invite(secret.as_bytes(), &us, &bearer).to_vec()) else {
             return;
         };
-        let known = self.core.trust.contact(&bearer).is_some();
-        if !known && !self.core.trust.reserve(&us, &bearer, &proof, now) {
-            return self.dropped.not_trusted();
-        }
-        let entry = if known { Entry::Contact } else { Entry::Invited };
+        let entry = match self.core.trust.contact(&bearer) {
+            Some(contact) if contact.grants().contains(Grant::LINK) => Entry::Contact,
+            None if self.core.trust.reserve(&us, &bearer, &proof, now) => Entry::Invited,
+            // An invite does not open what was taken away from a contact.
+            Some(_) | None => return self.dropped.not_trusted(),
+        };
         let Ok(cell) = self.add_link(bearer, Some(info.keys().clone()), entry) else {
             return self.dropped.no_room();
         };

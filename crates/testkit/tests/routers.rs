@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use telemesh_channel::Acceptor as _;
-use telemesh_mesh::{Invite, Link, LinkError, LinkInfo, PathAddress};
+use telemesh_mesh::{Contact, Grants, Invite, Link, LinkError, LinkInfo, PathAddress};
 use telemesh_testkit::simnet::NatConfig;
 use telemesh_testkit::{Node, TRANSFER, Tally, World, serve, transfer};
 use telemesh_wire::{Credential, PathHint, RouterHint};
@@ -329,6 +329,29 @@ fn a_routers_uri_leads_its_bearer_to_somebody_whom_it_does_not_name() {
         let carol = world.node("carol");
         assert!(carol.mesh().link(text.as_str()).await.is_err());
         assert!(bob.mesh().contact(&carol.hashname()).is_none());
+    });
+}
+
+#[test]
+fn an_invite_behind_a_router_opens_nothing_for_a_contact_that_may_not_link() {
+    World::run(14, |world| async move {
+        let router = world.router("router");
+        let (alice, bob, carol) = (world.node("alice"), world.node("bob"), world.node("carol"));
+        world.use_router(&bob, &router).await;
+        let shut_out = Contact::new(keys_of(&alice)).with_grants(Grants::none());
+        bob.mesh().set_contact(shut_out).unwrap();
+        // What the link with her remembers of having been closed is gone.
+        bob.crash();
+        sleep(Duration::from_secs(1)).await;
+        bob.start().link(router.info()).await.unwrap();
+        ticketed(&bob, &router).await;
+        let uri = bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        let text = uri.to_secret_string();
+        let barred = alice.mesh().link(text.as_str()).await;
+        assert!(matches!(barred, Err(LinkError::NoIntroducer(_))), "{barred:?}");
+        assert!(bob.mesh().find(&alice.hashname()).is_none_or(|link| !link.state().is_up()));
+        // The same invite is good for whoever was not shut out.
+        carol.mesh().link(text.as_str()).await.unwrap();
     });
 }
 
