@@ -7,7 +7,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -51,6 +51,8 @@ pub(crate) struct LinkCell {
     /// Addresses at which the peer was reached, the last one first.
     reached: Mutex<Vec<PathAddress>>,
     pub(crate) traffic: TrafficCounters,
+    /// How often routers were asked about the peer.
+    asks: AtomicUsize,
     /// Circuits whose routers were asked to bring our keys to the peer, one for each router.
     asked: Mutex<Vec<Circuit>>,
     /// What is logged about the link is logged in here.
@@ -91,6 +93,7 @@ impl LinkCell {
             guest: AtomicBool::new(entry == Entry::Guest),
             reached: Mutex::new(reached),
             traffic: TrafficCounters::default(),
+            asks: AtomicUsize::new(0),
             asked: Mutex::default(),
             span: tracing::debug_span!("link", peer = %peer.short()),
             inner,
@@ -260,6 +263,11 @@ impl LinkCell {
         reached.insert(0, address);
         reached.truncate(MAX_REMEMBERED_PATHS);
         self.core.saver.change(Change::Paths(self.peer, reached.clone()));
+    }
+
+    /// How often routers were asked about the peer before; this time counts from now on.
+    pub(crate) fn count_ask(&self) -> usize {
+        self.asks.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The circuit that this router was asked for already, or this one from now on: asking again must not make another.

@@ -16,7 +16,8 @@ use crate::policy::Verdict;
 use crate::receive::Run;
 use crate::shared::Shared;
 
-/// Routers that are asked about one peer at a time: one may be down, and each costs packets and a circuit.
+/// Routers that are asked about one peer at a time: one may be down, and each costs packets and a circuit. If there are more, the
+/// next ones have their turn the next time.
 const MAX_ASKED: usize = 3;
 
 impl Shared {
@@ -48,8 +49,13 @@ impl Shared {
     /// Nobody answers on the paths that a link has: asks routers for circuits.
     pub(crate) fn ask_routers(self: &Arc<Self>, cell: &Arc<LinkCell>) {
         self.meet_routers(&cell.peer);
-        let links = self.routers_for(&cell.peer).into_iter().filter_map(|router| self.router_link(&router));
-        for link in links.take(MAX_ASKED).collect::<Vec<_>>() {
+        let routers = self.routers_for(&cell.peer).into_iter();
+        let mut links: Vec<_> = routers.filter_map(|router| self.router_link(&router)).collect();
+        if links.len() > MAX_ASKED {
+            let turn = cell.count_ask().wrapping_mul(MAX_ASKED) % links.len();
+            links.rotate_left(turn);
+        }
+        for link in links.into_iter().take(MAX_ASKED) {
             self.used_routers.lock().insert(link.peer());
             let circuit = Circuit { router: link.peer(), id: CircuitId::asked(self.rng.lock().next_u64()) };
             let by_keys = cell.drive(|inner, now, _| {

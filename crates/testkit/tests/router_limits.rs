@@ -11,7 +11,7 @@ use telemesh_link::{PacketKind, classify};
 use telemesh_mesh::{Invite, LinkError, LinkInfo, PathAddress};
 use telemesh_testkit::{Bare, Node, Rogue, World};
 use telemesh_wire::{CircuitId, Frame, PathHint};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -84,7 +84,7 @@ fn so_many_may_be_looked_for_by_routers_uris_at_a_time_and_not_one_more() {
 const MAX_ASKED: usize = 3;
 
 #[test]
-fn so_many_routers_are_asked_about_somebody_and_another_one_when_one_of_them_is_gone() {
+fn so_many_routers_are_asked_about_somebody_and_then_the_next_ones() {
     World::run(6, |world| async move {
         let routers: Vec<_> =
             (0..=MAX_ASKED).map(|number| world.rogue(&format!("router {number}"))).collect();
@@ -108,16 +108,11 @@ fn so_many_routers_are_asked_about_somebody_and_another_one_when_one_of_them_is_
         }
         alice.mesh().link(keys_of(&within)).await.unwrap();
         assert_eq!(asked(&within), [true, true, true, false]);
-        let failed = alice.mesh().link(keys_of(&beyond)).await;
-        assert!(matches!(failed, Err(LinkError::TimedOut(_))), "{failed:?}");
-        assert_eq!(asked(&beyond), [true, true, true, false]);
-        // A router that is not there takes nobody's place.
-        routers[1].0.crash();
-        let link = alice.mesh().find(&beyond.hashname()).unwrap();
-        link.connect();
-        link.up(Duration::from_secs(300)).await.unwrap_or_else(|error| panic!("{error}: {}", link.explain()));
-        assert_eq!(asked(&beyond), [true, false, true, true]);
-        alice.mesh().find(&within.hashname()).unwrap().ping().await.unwrap();
+        // Whoever did not help has had its turn.
+        let begin = Instant::now();
+        alice.mesh().link(keys_of(&beyond)).await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(2), "after {:?}", begin.elapsed());
+        assert!(asked(&beyond)[MAX_ASKED]);
     });
 }
 
