@@ -131,8 +131,11 @@ impl Shared {
         let standing = self.standing_of(request.claim(), now);
         let (verdict, standing) =
             self.core.trust.decide(&self.core.hashname(), request.claim(), standing, now);
-        if verdict == Verdict::Accept && standing == Standing::Issuer {
-            self.let_issuer_in(request.claim());
+        match (verdict, standing) {
+            (Verdict::Accept, Standing::Issuer) => self.let_issuer_in(request.claim()),
+            // It has become one since somebody began to look for it.
+            (Verdict::Accept, Standing::Contact) => self.sought.found(&peer),
+            _ => {}
         }
         let cell = match (verdict, known) {
             (Verdict::Accept, Some(cell)) => cell,

@@ -64,12 +64,11 @@ impl Sought {
         self.0.lock().iter().any(is)
     }
 
-    /// Somebody who was sought is let in.
-    pub(crate) fn found(&self, issuer: &Hashname) {
-        let mut sought = self.0.lock();
-        if let Some(place) = sought.iter().position(|seeking| seeking.invite.is_by(issuer)) {
+    /// Somebody is let in who may be sought, by several who wait for the same one.
+    pub(crate) fn found(&self, peer: &Hashname) {
+        for seeking in self.0.lock().extract_if(.., |seeking| seeking.invite.is_by(peer)) {
             // Whoever has dialled may have given up.
-            let _ = sought.swap_remove(place).found.send(*issuer);
+            let _ = seeking.found.send(*peer);
         }
     }
 
@@ -233,6 +232,12 @@ impl Shared {
         let info = uri.link().clone();
         let router = info.hashname();
         let info = uri.addresses().fold(info, |info, at| info.clone().with_path(at).unwrap_or(info));
+        let issuer = self.core.trust.contacts().into_iter().find(|contact| invite.is_by(&contact.hashname()));
+        if let Some(issuer) = issuer {
+            return self
+                .link_to_issuer(issuer.info(), &secret, RouterHint { router: info, ticket }, limit)
+                .await;
+        }
         let mut found = self.sought.seek(invite).ok_or(LinkError::TooMany(MAX_SOUGHT))?;
         if self.table.read().find(&router).is_none() {
             self.meet_router(&info, ticket.clone(), LinkLayer::add_candidate)?;
@@ -252,6 +257,28 @@ impl Shared {
                 _ => {}
             }
         }
+    }
+
+    /// Links with the issuer of an invite that is a contact already: as by a link JSON that names the router.
+    async fn link_to_issuer(
+        self: &Arc<Self>,
+        issuer: &LinkInfo,
+        secret: &[u8; 32],
+        hint: RouterHint,
+        limit: Duration,
+    ) -> Result<Link, LinkError> {
+        let peer = issuer.hashname();
+        // The newest ticket comes first.
+        let told = LinkInfo::unresolved(peer);
+        self.core.trust.add(&told.clone().with_path(hint).unwrap_or(told));
+        let cell = self.add_contact(issuer, &issuer.addresses().collect::<Vec<_>>())?;
+        // We may be no contact of theirs.
+        let proof = Credential::new(prove_invite(secret, &peer, &self.core.hashname()).to_vec());
+        cell.drive(|inner, _, _| proof.into_iter().for_each(|proof| inner.link.set_credential(proof)));
+        let link = Link { cell };
+        link.connect();
+        link.up(limit).await?;
+        Ok(link)
     }
 
     async fn link_to_found(&self, issuer: &Hashname, deadline: Instant) -> Result<Link, LinkError> {

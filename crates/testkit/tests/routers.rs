@@ -333,6 +333,50 @@ fn a_routers_uri_leads_its_bearer_to_somebody_whom_it_does_not_name() {
 }
 
 #[test]
+fn a_routers_uri_is_good_for_all_who_dial_by_it_here_and_once_more_later() {
+    World::run(15, |world| async move {
+        let router = world.router("router");
+        let (one, two) = (world.nat(NatConfig::symmetric()), world.nat(NatConfig::port_restricted()));
+        let (alice, bob) = (world.node_behind(one, "alice"), world.node_behind(two, "bob"));
+        world.use_router(&bob, &router).await;
+        ticketed(&bob, &router).await;
+        let uri = bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        let text = uri.to_secret_string();
+        let mesh = alice.mesh();
+        let (first, second) = tokio::join!(mesh.link(text.as_str()), mesh.link(text.as_str()));
+        assert_eq!(first.unwrap().hashname(), second.unwrap().hashname());
+        // The link is up, and the invite spent.
+        assert!(bob.mesh().invites().is_empty());
+        let again = mesh.link(text.as_str());
+        let link = tokio::time::timeout(Duration::from_secs(1), again).await.unwrap().unwrap();
+        assert_eq!(link.hashname(), bob.hashname());
+        // It is down, and the router is not there any more.
+        drop((mesh, link));
+        alice.crash();
+        sleep(Duration::from_secs(200)).await;
+        let link = alice.start().link(text.as_str()).await.unwrap();
+        assert_eq!(link.hashname(), bob.hashname());
+    });
+}
+
+#[test]
+fn whoever_knows_the_issuer_of_a_routers_uri_comes_to_it_as_its_bearer() {
+    World::run(16, |world| async move {
+        let router = world.router("router");
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        world.use_router(&bob, &router).await;
+        ticketed(&bob, &router).await;
+        let uri = bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().unwrap();
+        alice.mesh().add_contact(keys_of(&bob)).unwrap();
+        let link = alice.mesh().link(uri.to_secret_string().as_str()).await.unwrap();
+        assert_eq!(link.hashname(), bob.hashname());
+        // With her first data, as by any invite.
+        sleep(Duration::from_secs(1)).await;
+        assert!(bob.mesh().contact(&alice.hashname()).is_some(), "the invite was spent");
+    });
+}
+
+#[test]
 fn an_invite_behind_a_router_opens_nothing_for_a_contact_that_may_not_link() {
     World::run(14, |world| async move {
         let router = world.router("router");
