@@ -21,7 +21,6 @@ use crate::core::{Core, Ways};
 use crate::deadlines::Deadlines;
 use crate::discovery::{self, Discoveries};
 use crate::endpoint::LocalEndpoint;
-use crate::invites::Now;
 use crate::mapped::{self, Mapped};
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
@@ -264,14 +263,13 @@ impl MeshBuilder {
         let stored = self.store.load().map_err(CreateError::Store)?;
         let contacts: Vec<_> = stored.contacts.iter().map(|contact| contact.info().clone()).collect();
         let saver = Arc::new(Saver::new(self.store));
-        let now = Now { monotonic: clock::now(), wall: self.clock.micros() };
         let (wants, wanted) = Wants::new();
         let core = Arc::new(Core {
             identity: identity.clone(),
             incarnation,
             registry: Arc::new(self.registry),
             events: LinkEventSource::new(),
-            trust: Trust::new(stored, self.policy, saver.clone(), now),
+            trust: Trust::new(stored, self.policy, saver.clone(), self.clock.clone()),
             saver,
             clock: self.clock,
             engine: self.engine,

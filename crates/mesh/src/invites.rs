@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use telemesh_hashname::Hashname;
 use telemesh_wire::{Credential, InviteSecret};
 
+use crate::clock::Now;
 use crate::contact::ContactName;
 use crate::grant::{Grant, Grants};
 use crate::store::StoredInvite;
@@ -96,24 +97,22 @@ struct Issued {
     reserved: Vec<(Hashname, Instant)>,
 }
 
-/// The two clocks at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Now {
-    pub(crate) monotonic: Instant,
-    /// Microseconds since 1970.
-    pub(crate) wall: u64,
-}
-
 impl Invites {
     /// Invites that were open when the endpoint ran last.
     pub(crate) fn restore(stored: Vec<StoredInvite>, now: Now) -> Self {
         let restore = |stored: StoredInvite| {
             // One that the wall clock says has expired does so now, and one whose time the clock cannot say never.
-            let left = stored.expires.map(|at| Duration::from_micros(at.saturating_sub(now.wall)));
-            let expires = left.and_then(|left| now.monotonic.checked_add(left));
+            let expires = now.end(None, stored.expires);
             Issued { stored, expires, reserved: Vec::new() }
         };
         Self(stored.into_iter().map(restore).collect())
+    }
+
+    /// Those that end earlier by the wall clock do.
+    pub(crate) fn heed_wall_clock(&mut self, now: Now) {
+        for invite in &mut self.0 {
+            invite.expires = now.end(invite.expires, invite.stored.expires);
+        }
     }
 
     /// Opens an invite with this secret.
@@ -127,13 +126,12 @@ impl Invites {
         if self.0.len() >= MAX_INVITES {
             return Err(TooManyInvites);
         }
-        // Beyond what a clock can say it never expires.
-        let micros = u64::try_from(invite.valid_for.as_micros()).ok();
         let stored = StoredInvite {
             id,
             secret: Arc::new(InviteSecret::from_bytes(secret)),
             uses: invite.uses,
-            expires: micros.and_then(|micros| now.wall.checked_add(micros)),
+            // Beyond what a clock can say it never expires.
+            expires: now.wall_in(invite.valid_for),
             name: invite.name,
             grants: invite.grants,
             used: Vec::new(),

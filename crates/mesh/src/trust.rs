@@ -5,15 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use telemesh_hashname::Hashname;
 use telemesh_link::Claim as Shown;
 use telemesh_wire::{Credential, InviteSecret, LinkInfo, PathAddress};
 
+use crate::clock::{self, Now, WallClock};
 use crate::contact::{Contact, ContactName};
 use crate::discovered::{Discover, Discovered, Strangers, Via};
 use crate::grant::{Grant, Grants};
-use crate::invites::{Invite, Invites, Now, OpenInvite, TooManyInvites};
+use crate::invites::{Invite, Invites, OpenInvite, TooManyInvites};
 use crate::policy::{self, Claim, Policy, Standing, Verdict};
 use crate::saver::Saver;
 use crate::store::{Change, Stored, StoredInvite};
@@ -29,6 +30,7 @@ pub(crate) struct Trust {
     /// Contacts that are our routers.
     routers: RwLock<Vec<Hashname>>,
     saver: Arc<Saver>,
+    clock: Arc<dyn WallClock>,
 }
 
 /// Another contact has that name.
@@ -45,12 +47,22 @@ pub struct NameTaken {
 #[derive(Debug, Clone, Copy)]
 enum Discovering {
     Off,
-    Until(Instant),
+    Until {
+        end: Instant,
+        /// Microseconds since 1970; `None` if the wall clock cannot say it.
+        wall: Option<u64>,
+    },
     Forever,
 }
 
 impl Trust {
-    pub(crate) fn new(stored: Stored, policy: Arc<dyn Policy>, saver: Arc<Saver>, now: Now) -> Self {
+    pub(crate) fn new(
+        stored: Stored,
+        policy: Arc<dyn Policy>,
+        saver: Arc<Saver>,
+        clock: Arc<dyn WallClock>,
+    ) -> Self {
+        let now = Now { monotonic: clock::now(), wall: clock.micros() };
         let routers =
             stored.contacts.iter().filter(|contact| contact.is_router()).map(Contact::hashname).collect();
         let contacts = stored.contacts.into_iter().map(|contact| (contact.hashname(), contact)).collect();
@@ -62,7 +74,13 @@ impl Trust {
             discover: Mutex::new(Discovering::Off),
             strangers: Arc::default(),
             saver,
+            clock,
         }
+    }
+
+    /// Both clocks. The monotonic one is the caller's, who has looked at it already.
+    fn both(&self, now: Instant) -> Now {
+        Now { monotonic: now, wall: self.clock.micros() }
     }
 
     // Contacts.
@@ -210,17 +228,24 @@ impl Trust {
         invite: Invite,
         id: String,
         secret: [u8; InviteSecret::LENGTH],
-        now: Now,
+        now: Instant,
     ) -> Result<(), TooManyInvites> {
-        let mut invites = self.invites.lock();
-        self.drop_closed(&mut invites, now.monotonic);
-        let stored = invites.issue(invite, id, secret, now)?;
+        let mut invites = self.invites_at(now);
+        self.drop_closed(&mut invites, now);
+        let stored = invites.issue(invite, id, secret, self.both(now))?;
         self.saver.change(Change::Invite(stored));
         Ok(())
     }
 
+    /// The invites, for whoever asks which of them are open.
+    fn invites_at(&self, now: Instant) -> MutexGuard<'_, Invites> {
+        let mut invites = self.invites.lock();
+        invites.heed_wall_clock(self.both(now));
+        invites
+    }
+
     pub(crate) fn invites(&self, now: Instant) -> Vec<OpenInvite> {
-        self.invites.lock().open(now)
+        self.invites_at(now).open(now)
     }
 
     pub(crate) fn revoke(&self, id: &str) -> bool {
@@ -254,7 +279,7 @@ impl Trust {
     }
 
     fn spend(&self, bearer: &Hashname, now: Instant) -> Option<StoredInvite> {
-        let mut invites = self.invites.lock();
+        let mut invites = self.invites_at(now);
         let invite = invites.confirm(bearer)?;
         self.saver.change(Change::Invite(invite.clone()));
         self.drop_closed(&mut invites, now);
@@ -291,7 +316,7 @@ impl Trust {
             // Somebody else may have taken the last use since.
             Verdict::Accept
                 if standing == Standing::Invited
-                    && !self.invites.lock().reserve(issuer, &peer, &shown.credential, now) =>
+                    && !self.invites_at(now).reserve(issuer, &peer, &shown.credential, now) =>
             {
                 return (Verdict::Ignore, standing);
             }
@@ -322,17 +347,17 @@ impl Trust {
         proof: &Credential,
         now: Instant,
     ) -> bool {
-        self.invites.lock().reserve(issuer, bearer, proof, now)
+        self.invites_at(now).reserve(issuer, bearer, proof, now)
     }
 
     /// The secrets of the invites that are open.
     pub(crate) fn invite_secrets(&self, now: Instant) -> Vec<Arc<InviteSecret>> {
-        self.invites.lock().secrets(now)
+        self.invites_at(now).secrets(now)
     }
 
     fn bears_invite(&self, issuer: &Hashname, shown: &Shown, now: Instant) -> bool {
         !shown.credential.is_none()
-            && self.invites.lock().admits(issuer, &shown.hashname, &shown.credential, now)
+            && self.invites_at(now).admits(issuer, &shown.hashname, &shown.credential, now)
     }
 
     /// What becomes of somebody whose keys a router has brought.
@@ -358,16 +383,21 @@ impl Trust {
     pub(crate) fn discover(&self, discover: Discover, now: Instant) {
         *self.discover.lock() = match discover {
             Discover::Off => Discovering::Off,
-            Discover::For(time) => now.checked_add(time).map_or(Discovering::Forever, Discovering::Until),
+            Discover::For(time) => now.checked_add(time).map_or(Discovering::Forever, |end| {
+                Discovering::Until { end, wall: self.both(now).wall_in(time) }
+            }),
             Discover::Forever => Discovering::Forever,
         };
     }
 
     /// Whether the endpoint is in discover mode, and for how much longer.
     pub(crate) fn discovering(&self, now: Instant) -> Discover {
-        match *self.discover.lock() {
-            Discovering::Until(at) if now < at => Discover::For(at - now),
-            Discovering::Off | Discovering::Until(_) => Discover::Off,
+        match &mut *self.discover.lock() {
+            Discovering::Until { end, wall } => {
+                *end = self.both(now).end(Some(*end), *wall).unwrap_or(*end);
+                if now < *end { Discover::For(*end - now) } else { Discover::Off }
+            }
+            Discovering::Off => Discover::Off,
             Discovering::Forever => Discover::Forever,
         }
     }

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::contact::Contact;
 use crate::discovered::{Discover, DiscoveredEvents};
 use crate::grant::Grants;
-use crate::invites::{Invite, Now, OpenInvite, TooManyInvites};
+use crate::invites::{Invite, OpenInvite, TooManyInvites};
 use crate::link::Link;
 use crate::mesh::Mesh;
 use crate::saver::StoreError;
@@ -93,8 +93,7 @@ impl Mesh {
     fn issue(&self, invite: Invite, secret: [u8; InviteSecret::LENGTH]) -> Result<(), TooManyInvites> {
         let shared = self.shared();
         let id = shared.random().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        let now = Now { monotonic: clock::now(), wall: shared.core.clock.micros() };
-        shared.core.trust.issue(invite, id, secret, now)
+        shared.core.trust.issue(invite, id, secret, clock::now())
     }
 
     /// An invite that leads through one of our routers: a URI of the router's, which tells nobody who we are, not even its bearer

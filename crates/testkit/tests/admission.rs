@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "clippy does not see that helpers in here belong to tests"
 )]
 
@@ -120,6 +121,45 @@ fn an_invite_expires_by_the_wall_clock_while_the_endpoint_is_away() {
         sleep(Duration::from_secs(601)).await;
         alice.start();
         assert!(alice.mesh().invites().is_empty());
+        assert!(bob.mesh().link(uri.as_str()).await.is_err());
+    });
+}
+
+#[test]
+fn an_invite_and_discover_mode_end_while_the_machine_sleeps() {
+    // As when it sleeps: the wall clock goes on and the monotonic one does not.
+    World::run(20, |world| async move {
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        let uri = alice.mesh().invite(Invite::once()).unwrap().to_secret_string();
+        alice.mesh().discover(Discover::For(Duration::from_secs(600)));
+        alice.clock().jump_ahead(Duration::from_secs(400));
+        let left = alice.mesh().invites()[0].expires_in.unwrap();
+        assert!(left <= Duration::from_secs(200) && left > Duration::from_secs(199), "{left:?}");
+        let Discover::For(left) = alice.mesh().discovering() else { panic!("it has ended") };
+        assert!(left <= Duration::from_secs(200) && left > Duration::from_secs(199), "{left:?}");
+        let night = Duration::from_secs(8 * 3_600);
+        alice.clock().jump_ahead(night);
+        let ended = || alice.mesh().invites().is_empty() && alice.mesh().discovering() == Discover::Off;
+        assert!(ended());
+        assert!(bob.mesh().link(uri.as_str()).await.is_err());
+        alice.clock().jump_back(2 * night);
+        assert!(ended(), "what is over stays over");
+        assert!(bob.mesh().link(uri.as_str()).await.is_err());
+    });
+}
+
+#[test]
+fn setting_the_clock_back_makes_nothing_valid_for_longer() {
+    World::run(21, |world| async move {
+        let (alice, bob) = (world.node("alice"), world.node("bob"));
+        let uri = alice.mesh().invite(Invite::once()).unwrap().to_secret_string();
+        alice.mesh().discover(Discover::For(Duration::from_secs(600)));
+        alice.clock().jump_back(Duration::from_secs(3_600));
+        sleep(Duration::from_secs(599)).await;
+        assert_eq!(alice.mesh().invites().len(), 1);
+        assert_ne!(alice.mesh().discovering(), Discover::Off);
+        sleep(Duration::from_secs(1)).await;
+        assert!(alice.mesh().invites().is_empty() && alice.mesh().discovering() == Discover::Off);
         assert!(bob.mesh().link(uri.as_str()).await.is_err());
     });
 }
