@@ -339,8 +339,7 @@ fn start(shared: Arc<Shared>, wanted: UnboundedReceiver<Want>, watch: Option<Arc
     for heard in discoveries {
         tasks.push(runtime.spawn(discovery::hear(shared.clone(), heard)).abort_handle());
     }
-    tasks
-        .extend(watch.map(|watch| runtime.spawn(surroundings::follow(shared.clone(), watch)).abort_handle()));
+    tasks.push(runtime.spawn(surroundings::follow(shared.clone(), watch)).abort_handle());
     Mesh::start(shared, tasks)
 }
 

@@ -1,15 +1,16 @@
-//! The machine's network is another one, and nobody has to say so: what is done about it, and how often.
+//! The machine's network is another one, or the machine has slept, and nobody has to say so: what is done about it, and how often.
 //!
 //! Sockets that listen on all addresses hear the new ones without being opened anew, so they keep their ports, and NATs what they
 //! know of them. [`Mesh::network_changed`](crate::Mesh::network_changed) is the harder way.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use telemesh_transport::{NetworkChange, NetworkWatch};
+use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::clock;
+use crate::clock::{self, Now, Parting};
 use crate::shared::Shared;
 use crate::wants::Want;
 
@@ -20,6 +21,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// After so long without a change the next one is met at once again.
 const CALM: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the machine has slept. Timers stand still meanwhile, so none of them tells.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// When to react: at once, but less and less often while changes go on.
 #[derive(Debug, Default)]
@@ -42,28 +46,65 @@ impl Pace {
     }
 }
 
-/// Reacts to what the watch tells, until it is dropped.
-pub(crate) async fn follow(shared: Arc<Shared>, watch: Arc<dyn NetworkWatch>) {
-    let mut pace = Pace::default();
-    loop {
-        let mut change = match poll_fn(|cx| watch.poll_changed(cx)).await {
-            Ok(change) => change,
-            Err(error) => {
-                tracing::warn!(%error, "changes of the network are not noticed any more");
-                return;
+/// What tells of changes.
+struct Signs {
+    /// Until it fails.
+    watch: Option<Arc<dyn NetworkWatch>>,
+    looks: Interval,
+    clocks: Parting,
+}
+
+impl Signs {
+    fn new(watch: Option<Arc<dyn NetworkWatch>>, now: Now) -> Self {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { watch, looks, clocks: Parting::new(now) }
+    }
+
+    /// The next change. May be dropped and asked again.
+    async fn next(&mut self, shared: &Shared) -> NetworkChange {
+        loop {
+            let told = async {
+                match &self.watch {
+                    Some(watch) => poll_fn(|cx| watch.poll_changed(cx)).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                told = told => match told {
+                    Ok(change) => return change,
+                    Err(error) => {
+                        tracing::warn!(%error, "changes of the network are not noticed any more");
+                        self.watch = None;
+                    }
+                },
+                _ = self.looks.tick() => {
+                    let now = Now { monotonic: clock::now(), wall: shared.core.clock.micros() };
+                    if self.clocks.have_parted(now) {
+                        // Peers may have given the links up hours ago. If only somebody has set the clock, this costs some probes.
+                        tracing::info!("this machine has slept, or its clock was set");
+                        return NetworkChange::Moved;
+                    }
+                }
             }
-        };
+        }
+    }
+}
+
+/// Reacts to changes of the network and to sleep, until it is dropped.
+pub(crate) async fn follow(shared: Arc<Shared>, watch: Option<Arc<dyn NetworkWatch>>) {
+    let now = Now { monotonic: clock::now(), wall: shared.core.clock.micros() };
+    let (mut pace, mut signs) = (Pace::default(), Signs::new(watch, now));
+    loop {
+        let mut change = signs.next(&shared).await;
         let due = tokio::time::sleep_until(pace.due(clock::now()).into());
         tokio::pin!(due);
         loop {
             tokio::select! {
                 biased;
                 () = &mut due => break,
-                more = poll_fn(|cx| watch.poll_changed(cx)) => match more {
-                    Ok(more) => change = change.max(more),
-                    // The next round tells.
-                    Err(_) => due.as_mut().await,
-                },
+                more = signs.next(&shared) => change = change.max(more),
             }
         }
         pace.reacts(clock::now());

@@ -39,8 +39,17 @@ fn used(link: &Link) -> Option<SocketAddr> {
     link.path().and_then(|path| path.address.socket_address())
 }
 
+/// What a node notices of its move.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    None,
+    Watch,
+    /// Its wall clock is hours ahead, as after sleep.
+    Sleep,
+}
+
 /// An idle link of two nodes, of which the first moves. How long until the other one sends to where it is now.
-fn noticed_after(told: bool) -> Option<Duration> {
+fn noticed_after(sign: Sign) -> Option<Duration> {
     World::run(7, |world| async move {
         let (tell, watch) = Told::new();
         let alice = world.node_with("alice", move |builder| builder.network_watch(watch.clone()));
@@ -50,8 +59,10 @@ fn noticed_after(told: bool) -> Option<Duration> {
         let back = bob.mesh().find(&alice.mesh().hashname()).unwrap();
         let before = used(&back).unwrap();
         alice.move_to(world.fresh_address());
-        if told {
-            tell.send(NetworkChange::Moved).unwrap();
+        match sign {
+            Sign::None => {}
+            Sign::Watch => tell.send(NetworkChange::Moved).unwrap(),
+            Sign::Sleep => alice.clock().jump_ahead(8 * 3_600 * SECOND),
         }
         let moved = tokio::time::Instant::now();
         while moved.elapsed() < 10 * SECOND {
@@ -67,10 +78,16 @@ fn noticed_after(told: bool) -> Option<Duration> {
 
 #[test]
 fn the_other_end_knows_at_once_where_an_idle_link_went() {
-    assert_eq!(noticed_after(false), None, "nothing is sent on an idle link, so nobody can know");
-    let noticed = noticed_after(true).unwrap();
+    assert_eq!(noticed_after(Sign::None), None, "nothing is sent on an idle link, so nobody can know");
+    let noticed = noticed_after(Sign::Watch).unwrap();
     // Two round trips of 40 ms: what comes from a new place has to prove itself.
     assert!(noticed < Duration::from_millis(200), "{noticed:?}");
+}
+
+#[test]
+fn an_idle_link_proves_its_path_soon_after_sleep() {
+    let noticed = noticed_after(Sign::Sleep).unwrap();
+    assert!(noticed < Duration::from_millis(5_200), "{noticed:?}");
 }
 
 #[test]
