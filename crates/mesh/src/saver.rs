@@ -39,6 +39,8 @@ struct Pending {
     cells: BTreeMap<Hashname, Arc<LinkCell>>,
     /// How many times something was added.
     asked: u64,
+    /// No link waits any more.
+    ended: bool,
 }
 
 #[derive(Clone, Default)]
@@ -83,7 +85,9 @@ impl Saver {
     pub(crate) fn record(&self, cell: &Arc<LinkCell>) {
         let mut pending = self.pending.lock();
         pending.asked += 1;
-        pending.cells.insert(cell.peer, cell.clone());
+        if !pending.ended {
+            pending.cells.insert(cell.peer, cell.clone());
+        }
         self.save(pending, true);
     }
 
@@ -148,9 +152,17 @@ impl Saver {
         }
     }
 
-    /// Nothing is stored from here on.
+    /// Nothing is stored from here on, and links that wait are let go: they hold the endpoint, and that holds this.
     pub(crate) fn end(&self) {
-        if self.progress.borrow().done != self.pending.lock().asked {
+        // One lock at a time: whoever saves looks at the progress while it holds the other.
+        let (asked, cells) = {
+            let mut pending = self.pending.lock();
+            pending.ended = true;
+            (pending.asked, std::mem::take(&mut pending.cells))
+        };
+        drop(cells);
+        let done = self.progress.borrow().done;
+        if done < asked {
             let error = Arc::new(io::Error::other("the endpoint has ended"));
             self.progress.send_modify(|progress| progress.failed = Some(error));
         }
@@ -204,7 +216,7 @@ impl Pending {
         let is_record = |change: &&Change| matches!(change, Change::Record(..));
         let earlier = group.changes.iter().filter(|change| !is_record(change)).cloned();
         self.changes.splice(0..0, earlier);
-        for (cell, _) in &group.records {
+        for (cell, _) in group.records.iter().filter(|_| !self.ended) {
             self.cells.entry(cell.peer).or_insert_with(|| cell.clone());
         }
     }
@@ -213,5 +225,34 @@ impl Pending {
 impl fmt::Debug for Saver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Saver").field("idle", &self.is_idle()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::store::MemoryStore;
+
+    #[test]
+    fn whoever_ends_it_holds_no_lock_while_waiting_for_the_other() {
+        let saver = Arc::new(Saver::new(Arc::new(MemoryStore::default())));
+        // Somebody saves, and will want to know the progress under this lock.
+        let pending = saver.pending.lock();
+        let ending = saver.clone();
+        let ending = thread::spawn(move || ending.end());
+        // Long enough that it waits, too.
+        thread::sleep(Duration::from_millis(200));
+        let (finishing, (tell, told)) = (saver.clone(), mpsc::channel());
+        thread::spawn(move || {
+            finishing.progress.send_modify(|_| ());
+            tell.send(())
+        });
+        let finished = told.recv_timeout(Duration::from_secs(10));
+        drop(pending);
+        ending.join().unwrap();
+        finished.expect("a group is stored while somebody ends it");
     }
 }

@@ -239,3 +239,24 @@ fn a_handshake_is_answered_when_its_record_is_stored_and_not_before() {
         assert!(alice.mesh().peers().contains(&bob.hashname()));
     });
 }
+
+#[test]
+fn an_endpoint_whose_store_has_failed_leaves_nothing_in_memory() {
+    World::run(20, |world| async move {
+        let disk = Arc::new(FullDisk::default());
+        let store = disk.clone();
+        let (alice, bob) =
+            (world.node("alice"), world.node_with("bob", move |builder| builder.store(store.clone())));
+        bob.mesh().add_contact(alice.info()).unwrap();
+        let running = Arc::strong_count(&disk);
+        disk.failures.store(u32::MAX, Ordering::Relaxed);
+        let link = alice.mesh().add_contact(bob.info()).unwrap();
+        link.connect();
+        assert!(link.up(Duration::from_secs(5)).await.is_err(), "a record waits for the store");
+        bob.crash();
+        sleep(Duration::from_secs(1)).await;
+        // Who holds the store is held by nobody.
+        assert!(Arc::strong_count(&disk) < running);
+        assert_eq!(Arc::strong_count(&disk), 2, "the test, and the node for its next start");
+    });
+}
