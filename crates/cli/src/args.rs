@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::listen::ListenAddress;
 use crate::output::Output;
 use crate::quotas::Quotas;
-use crate::request::{Existing, GATEWAY_ADDRESS, MAX_MIB, MAX_TIMEOUT, Measure};
+use crate::request::{Existing, GATEWAY_ADDRESS, MAX_MIB, MAX_TIMEOUT, MAX_VALID, Measure};
 
 /// Encrypted links between endpoints that trust each other, over whatever network path works.
 ///
@@ -531,7 +531,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// How long an invite is good for.
 fn valid(text: &str) -> Result<Duration, String> {
     match crate::config::duration(text) {
-        Ok(time) if time.is_zero() => Err("more than nothing".to_owned()),
+        Ok(time) if time.is_zero() || time > MAX_VALID => {
+            Err("more than nothing and at most 366d".to_owned())
+        }
         time => time,
     }
 }

@@ -128,6 +128,11 @@ impl Output {
         self.show(ProgressBar::no_length().with_style(style(WAIT)).with_message(message.into()))
     }
 
+    /// Whether somebody reads standard output as it comes.
+    pub(crate) fn is_for_people(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether somebody sees progress.
     pub(crate) fn shows_progress(&self) -> bool {
         !self.json && !self.quiet && io::stderr().is_terminal()

@@ -209,7 +209,7 @@ impl Renderer {
     }
 
     fn discovered(&self, happened: &Happened) -> Result<(), Failure> {
-        let Happened::Discovered { hashname, name, via, paths, .. } = happened else { return Ok(()) };
+        let Happened::Discovered { hashname, name, via, paths, link } = happened else { return Ok(()) };
         let at = paths.join(", ");
         let what = match (via, name) {
             (Noticed::Introduction, _) => format!("asks for a link, through {at}"),
@@ -219,7 +219,9 @@ impl Renderer {
         };
         self.output.line(format_args!("{hashname} {what}"))?;
         if name.is_none() {
-            self.output.note(format_args!("to trust it: telemesh contacts add NAME {hashname}"));
+            // With keys and addresses: a hashname alone is worth something only while the endpoint that has heard them is up.
+            let link = telemesh::LinkUri::new(link.clone());
+            self.output.note(format_args!("to trust it: telemesh contacts add NAME '{link}'"));
         }
         Ok(())
     }
@@ -246,8 +248,10 @@ impl Renderer {
             }
             Happened::Message { hashname, name, text, base64, .. } => {
                 output.note(format_args!("from {}:", who(hashname, name.as_deref())));
+                // Among other lines of a terminal nobody's text may look like one of ours.
+                let indent = if output.is_for_people() { "  " } else { "" };
                 for line in text.as_deref().or(base64.as_deref()).unwrap_or_default().lines() {
-                    output.line(line)?;
+                    output.line(format_args!("{indent}{line}"))?;
                 }
             }
             _ => {}

@@ -30,6 +30,9 @@ pub(crate) const INVITE_TIME: Duration = Duration::from_secs(600);
 /// How long to look who is there unless it is told otherwise.
 const DISCOVER_TIME: Duration = telemesh::mesh::DISCOVER_TIME;
 
+/// A year: what is meant to last longer is no invite, but a contact.
+pub(crate) const MAX_VALID: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// A day: whoever types more has forgotten the unit.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -450,8 +453,8 @@ mod whole_seconds {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         match u64::deserialize(deserializer)? {
-            0 => Err(D::Error::custom("a time is at least 1 second")),
-            seconds => Ok(Duration::from_secs(seconds)),
+            seconds @ 1.. if seconds <= super::MAX_VALID.as_secs() => Ok(Duration::from_secs(seconds)),
+            _ => Err(D::Error::custom("a time is at least 1 second and at most 366 days")),
         }
     }
 }

@@ -36,8 +36,11 @@ pub(crate) fn read(to: &str) -> Result<Secret, Failure> {
 /// [`Failure::Usage`], which does not repeat the text: it may hold a secret.
 pub(crate) fn parse(text: &str) -> Result<LinkTarget, Failure> {
     text.parse().map_err(|error| {
-        let hint =
-            if text.contains("://") { "; put it in quotes, a shell takes & and # for its own" } else { "" };
+        let hint = if text.starts_with("link:") {
+            "; put it in quotes, a shell takes & and # for its own"
+        } else {
+            ""
+        };
         Failure::Usage(format!("TO: {error}{hint}"))
     })
 }

@@ -56,6 +56,7 @@ impl Mesh {
         let contact = contact.completed(|info| self.shared().completed(info));
         let addresses: Vec<_> = contact.info().addresses().collect();
         let may_link = contact.grants().contains(crate::Grant::LINK);
+        let is_router = contact.is_router();
         self.shared().core.trust.check_name(&contact)?;
         let cell = self.shared().add_contact(contact.info(), &addresses)?;
         self.shared().core.trust.set(contact)?;
@@ -63,6 +64,8 @@ impl Mesh {
         self.shared().core.events.emit(&LinkEvent::Granted { peer: link.hashname() });
         if !may_link {
             link.close();
+        } else if is_router {
+            link.router(true);
         }
         Ok(link)
     }

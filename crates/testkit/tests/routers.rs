@@ -333,6 +333,23 @@ fn a_routers_uri_leads_its_bearer_to_somebody_whom_it_does_not_name() {
 }
 
 #[test]
+fn a_contact_that_becomes_our_router_while_its_link_is_up_gives_a_ticket() {
+    World::run(17, |world| async move {
+        let (router, bob) = (world.router("router"), world.node("bob"));
+        let mut grants = Grants::link();
+        grants.insert("router".parse().unwrap()).unwrap();
+        router.mesh().set_contact(Contact::new(bob.info()).with_grants(grants)).unwrap();
+        let link = bob.mesh().link(router.info()).await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        assert!(bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().is_none());
+        let contact = bob.mesh().contact(&link.hashname()).unwrap();
+        bob.mesh().set_contact(contact.with_router(true)).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert!(bob.mesh().invite_via(&router.hashname(), Invite::once()).unwrap().is_some());
+    });
+}
+
+#[test]
 fn a_routers_uri_is_good_for_all_who_dial_by_it_here_and_once_more_later() {
     World::run(15, |world| async move {
         let router = world.router("router");

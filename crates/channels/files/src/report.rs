@@ -21,7 +21,8 @@ pub struct Report {
     pub bytes: u64,
     /// Bytes of file data that crossed the link in this attempt.
     pub bytes_transferred: u64,
-    /// The first [`MAX_PROBLEMS`] entries that are not there, and why; in the order of the list.
+    /// The first [`MAX_PROBLEMS`] entries that are not there, and why; in the order of the list. At the sender what could not be
+    /// offered ([`Offer::left_out`](crate::Offer::left_out)) comes before them.
     pub problems: Vec<Problem>,
     /// How many entries are not there.
     pub problem_count: u64,
@@ -30,9 +31,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything that was offered is there.
+    /// Whether everything is there; at the sender, everything that was to be sent.
     pub fn is_complete(&self) -> bool {
         self.problem_count == 0
+    }
+
+    /// What could not even be offered comes first. The receiver never hears of it.
+    pub(crate) fn add_left_out(&mut self, problems: &[Problem], count: u64) {
+        self.problems.splice(..0, problems.iter().cloned());
+        self.problems.truncate(MAX_PROBLEMS);
+        self.problem_count += count;
     }
 
     pub(crate) fn add_renamed(&mut self, renamed: Renamed) {

@@ -52,7 +52,10 @@ fn what_cannot_be_sent_is_left_out_of_the_offer() {
             ]
         );
         assert_eq!((offer.left_out_count(), offer.files(), offer.entries()), (5, 1, 3));
-        transfer(&offer, &folders.target()).await.reports();
+        let (sent, received) = transfer(&offer, &folders.target()).await.reports();
+        assert_eq!(reasons(&sent.problems), reasons(offer.left_out()));
+        assert_eq!((sent.problem_count, sent.is_complete()), (5, false));
+        assert_eq!((received.problem_count, received.is_complete()), (0, true));
         let arrived = tree(&folders.to());
         assert_eq!(arrived.keys().collect::<Vec<_>>(), ["all", "all/link within", "all/right"]);
     });

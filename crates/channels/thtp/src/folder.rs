@@ -5,7 +5,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use futures_core::future::BoxFuture;
-use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response, StatusCode};
 use tower_http::services::ServeDir;
 use tower_service::Service;
@@ -40,14 +40,25 @@ impl Service<Request<Body>> for Folder {
         let mut folder = self.0.clone();
         Box::pin(async move {
             if !is_served(request.uri().path()) {
-                return Ok(crate::server::status(StatusCode::NOT_FOUND));
+                return Ok(missing());
             }
             let mut response = folder.call(request).await?.map(Body::new);
+            if response.status() == StatusCode::NOT_FOUND {
+                response = missing();
+            }
             // A browser that guesses types might take a text for a program.
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             Ok(response)
         })
     }
+}
+
+/// There is nothing of this name: in words, since an empty page looks like an empty file.
+fn missing() -> Response<Body> {
+    let mut response = Response::new(Body::from("404 Not Found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
 }
 
 /// Whether a path names nothing hidden. `..` is hidden too. Separators that are only there after decoding are no part of

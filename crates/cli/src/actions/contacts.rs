@@ -37,7 +37,7 @@ pub(super) async fn add(
 ) -> Result<(), Failure> {
     let name = parse_name(name)?;
     let grants = parse_grants(grants)?;
-    let link = target::parse(link.expose())?;
+    let link = endpoint.target(link)?;
     if target::has_invite(&link) {
         return Err(Failure::Usage("an invite is used with `telemesh accept`".into()));
     }

@@ -62,13 +62,13 @@ fn shown(path: &PathStatus, used: Option<&PathStatus>) -> ExplainPath {
 /// Why a path that works is used or not.
 fn proven(path: &PathStatus, used: Option<&PathStatus>) -> String {
     if path.in_use {
-        return "it is the best of those that work".to_owned();
+        return "it works, and no other is better by enough to change".to_owned();
     }
     match used.and_then(|used| Some((used.rtt?, path.rtt?))) {
         Some((used, own)) if own > used => {
             let ms = (own - used).as_secs_f64() * 1_000.0;
             format!("it works, and is slower than the one in use by {ms:.1} ms")
         }
-        _ => "it works, and is not enough better than the one in use to change".to_owned(),
+        _ => "it works, and is not better by enough than the one in use".to_owned(),
     }
 }

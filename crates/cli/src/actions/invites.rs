@@ -28,7 +28,7 @@ pub(super) async fn make(
         invite = invite.grant(grants::parse(grant).map_err(Failure::Usage)?);
     }
     let (uri, open) = match via {
-        Some(router) => endpoint.invite_via(find(endpoint, router)?.hashname(), invite)?,
+        Some(router) => endpoint.invite_via(find(endpoint, router)?.hashname(), invite).await?,
         None => endpoint.invite(invite)?,
     };
     endpoint.mesh().saved().await?;

@@ -209,10 +209,10 @@ fn no_answer(mesh: &Mesh, link: &Link, invited: bool, limit: Duration) -> Failur
     } else {
         format!("it is not running, does not know us ({}), or the network is in between", mesh.hashname())
     };
+    let tried = if tried.is_empty() { String::new() } else { format!(" on {}", tried.join(", ")) };
     Failure::Unreachable(format!(
-        "no answer from {} in {} s on {}: {reason}",
+        "no answer from {} in {} s{tried}: {reason}",
         link.hashname().short(),
-        limit.as_secs_f32(),
-        tried.join(", ")
+        limit.as_secs_f32()
     ))
 }

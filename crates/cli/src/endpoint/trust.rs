@@ -1,6 +1,7 @@
 //! Contacts and invites of an endpoint, as its commands see them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use telemesh::{Contact, ContactError, Hashname, Invite, LinkTarget, LinkUri, Mesh, OpenInvite};
 
@@ -8,6 +9,10 @@ use super::Endpoint;
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::target;
+
+/// How often, and after what time each, it is looked whether a router has given a ticket that it was asked for: two seconds.
+const TICKET_TRIES: u32 = 20;
+const TICKET_WAIT: Duration = Duration::from_millis(100);
 
 /// How alike an unknown name and a contact's are, from 0 to 1, for it to be what was meant.
 const ALIKE: f64 = 0.5;
@@ -104,11 +109,28 @@ impl Endpoint {
     ///
     /// # Errors
     /// There are too many, or that router has given us no ticket.
-    pub(crate) fn invite_via(
+    pub(crate) async fn invite_via(
         &self,
         router: Hashname,
         invite: Invite,
     ) -> Result<(LinkUri, OpenInvite), Failure> {
+        let first = self.invite_via_now(router, invite.clone());
+        let link = self.mesh().find(&router).filter(|link| link.is_router() && link.state().is_up());
+        let Some(link) = link.filter(|_| first.is_err()) else { return first };
+        // It may have granted us `router` since the link came up: it is asked again.
+        link.router(true);
+        let mut last = first;
+        for _ in 0..TICKET_TRIES {
+            tokio::time::sleep(TICKET_WAIT).await;
+            last = self.invite_via_now(router, invite.clone());
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    fn invite_via_now(&self, router: Hashname, invite: Invite) -> Result<(LinkUri, OpenInvite), Failure> {
         self.invite_with(|mesh| {
             let none = || {
                 let name = self.name_of(&router).unwrap_or_else(|| router.short().to_string());

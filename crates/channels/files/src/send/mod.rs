@@ -55,9 +55,10 @@ pub async fn send<O: Opener + ?Sized>(
     let worker = tokio::task::spawn_blocking(move || worker.run());
     let stopped = carry(read, &mut write, waiting, &answers, worker).await;
     match stopped {
-        Ok(report) => {
+        Ok(mut report) => {
             // The receiver has said that it is done, so a failure of the end is none of the transfer.
             let _ = write.finish().await;
+            report.add_left_out(offer.left_out(), offer.left_out_count());
             Ok(report)
         }
         Err(error) => {

@@ -52,7 +52,8 @@ fn files_are_served_with_type_length_and_time() {
         assert_eq!((&response.headers()["content-length"], body.len()), (&"10".parse().unwrap(), 0));
         assert_eq!(ask(&pair, Request::get("/sub/a%20b.txt")).await.1, "spaces");
         assert_eq!(ask(&pair, Request::get("/.well-known/x")).await.1, "known");
-        assert_eq!(ask(&pair, Request::get("/none")).await.0.status(), StatusCode::NOT_FOUND);
+        let (none, body) = ask(&pair, Request::get("/none")).await;
+        assert_eq!((none.status(), &body[..]), (StatusCode::NOT_FOUND, b"404 Not Found\n".as_slice()));
         assert_eq!(ask(&pair, Request::post("/data.txt")).await.0.status(), StatusCode::METHOD_NOT_ALLOWED);
     });
 }

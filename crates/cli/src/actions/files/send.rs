@@ -69,7 +69,8 @@ pub(in crate::actions) async fn send(
     session.happened(transferred(endpoint, &link.hashname(), offer.name(), &report, began)).await?;
     if !report.is_complete() {
         let missing = report.problem_count;
-        return Err(Failure::Failed(format!("{missing} of {} entries are not there", offer.entries())));
+        let all = offer.entries() + offer.left_out_count();
+        return Err(Failure::Failed(format!("{missing} of {all} entries are not there")));
     }
     endpoint.delivered(link).await
 }
