@@ -19,6 +19,9 @@ pub const MAX_CIRCUITS_PER_LINK: usize = 256;
 /// Circuits of one asker to the same target: one is enough, each restart of the asker takes another until the old one is idle. So
 /// nobody can take all the places of a target.
 pub const MAX_CIRCUITS_PER_PAIR: usize = 16;
+/// Circuits to one target that guests have asked for: whoever has its ticket can be as many guests as they like, and the other half
+/// is for those whom the router knows.
+pub const MAX_GUEST_CIRCUITS_PER_TARGET: usize = MAX_CIRCUITS_PER_LINK / 2;
 /// A circuit ends when nothing was sent on it for so long: twice the keepalive of its ends, and a loss.
 pub const CIRCUIT_IDLE: Duration = Duration::from_secs(60);
 /// Introductions that one link may ask for: a device that wakes up asks for all its contacts at once.
@@ -87,6 +90,7 @@ type End = (Hashname, CircuitId);
 #[derive(Debug)]
 struct Circuit {
     ends: [End; 2],
+    by_guest: bool,
     used: Instant,
     allowance: Allowance,
 }
@@ -111,6 +115,8 @@ pub struct Bridge {
 #[derive(Debug, Default)]
 struct PerLink {
     circuits: usize,
+    /// Those among them that guests have asked for, who wanted this link.
+    by_guests: usize,
     introductions: TokenBucket,
 }
 
@@ -144,7 +150,27 @@ impl Bridge {
         number: CircuitId,
         target: &Hashname,
     ) -> Result<CircuitId, BridgeError> {
-        let joined = self.try_join(now, (*asker, number), target);
+        let joined = self.try_join(now, (*asker, number), target, false);
+        self.count(joined)
+    }
+
+    /// The same for an asker whom the router does not know, for as many circuits as [`MAX_GUEST_CIRCUITS_PER_TARGET`].
+    ///
+    /// # Errors
+    ///
+    /// [`BridgeError`]; counted already.
+    pub fn join_guest(
+        &mut self,
+        now: Instant,
+        asker: &Hashname,
+        number: CircuitId,
+        target: &Hashname,
+    ) -> Result<CircuitId, BridgeError> {
+        let joined = self.try_join(now, (*asker, number), target, true);
+        self.count(joined)
+    }
+
+    fn count(&mut self, joined: Result<CircuitId, BridgeError>) -> Result<CircuitId, BridgeError> {
         match joined {
             Ok(_) => self.stats.introductions += 1,
             Err(_) => self.stats.refused += 1,
@@ -152,7 +178,13 @@ impl Bridge {
         joined
     }
 
-    fn try_join(&mut self, now: Instant, asker: End, target: &Hashname) -> Result<CircuitId, BridgeError> {
+    fn try_join(
+        &mut self,
+        now: Instant,
+        asker: End,
+        target: &Hashname,
+        by_guest: bool,
+    ) -> Result<CircuitId, BridgeError> {
         self.expire(now);
         let bucket = &mut self.per_link.entry(asker.0).or_default().introductions;
         if !bucket.take(now, INTRODUCTIONS.burst, INTRODUCTIONS.interval()) {
@@ -173,17 +205,21 @@ impl Bridge {
         }
         let full = |link| self.per_link.get(link).is_some_and(|of| of.circuits >= MAX_CIRCUITS_PER_LINK);
         let pair = self.per_pair.get(&[asker.0, *target]).is_some_and(|of| *of >= MAX_CIRCUITS_PER_PAIR);
-        if self.places.len() / 2 >= self.config.max_circuits || pair || full(&asker.0) || full(target) {
+        let full = full(&asker.0) || full(target);
+        let guests =
+            self.per_link.get(target).is_some_and(|of| of.by_guests >= MAX_GUEST_CIRCUITS_PER_TARGET);
+        if self.places.len() / 2 >= self.config.max_circuits || pair || full || (by_guest && guests) {
             return Err(BridgeError::TooMany);
         }
-        Ok(self.add(now, asker, *target))
+        Ok(self.add(now, asker, *target, by_guest))
     }
 
-    fn add(&mut self, now: Instant, asker: End, target: Hashname) -> CircuitId {
+    fn add(&mut self, now: Instant, asker: End, target: Hashname, by_guest: bool) -> CircuitId {
         self.next_number = self.next_number.wrapping_add(1);
         let number = CircuitId::routed(self.next_number);
         let ends = [asker, (target, number)];
-        let circuit = Some(Circuit { ends, used: now, allowance: Allowance::new(now, &self.config) });
+        let allowance = Allowance::new(now, &self.config);
+        let circuit = Some(Circuit { ends, by_guest, used: now, allowance });
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
@@ -198,6 +234,7 @@ impl Bridge {
             self.places.insert(end, place);
             self.per_link.entry(end.0).or_default().circuits += 1;
         }
+        self.per_link.entry(target).or_default().by_guests += usize::from(by_guest);
         *self.per_pair.entry([asker.0, target]).or_default() += 1;
         self.idle.push_back((now + CIRCUIT_IDLE, (target, number)));
         number
@@ -277,6 +314,10 @@ impl Bridge {
         let Some(circuit) = self.circuits.get_mut(place).and_then(Option::take) else { return };
         self.free.push(place);
         let pair = circuit.ends.map(|(link, _)| link);
+        let [_, target] = pair;
+        if let Some(of) = self.per_link.get_mut(&target) {
+            of.by_guests = of.by_guests.saturating_sub(usize::from(circuit.by_guest));
+        }
         if let Some(of) = self.per_pair.get_mut(&pair) {
             *of = of.saturating_sub(1);
             if *of == 0 {

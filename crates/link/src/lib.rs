@@ -86,7 +86,7 @@ pub use admission::{MAX_ADDRESSES, STRANGERS, STRANGERS_PER_ADDRESS, STRANGERS_P
 pub use birthday::{BirthdayOutcome, BirthdayRefusal, BirthdayStatus};
 pub use bridge::{
     Bridge, BridgeConfig, BridgeError, BridgeStats, CIRCUIT_IDLE, CIRCUIT_RATE, INTRODUCTIONS, MAX_CIRCUITS,
-    MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR,
+    MAX_CIRCUITS_PER_LINK, MAX_CIRCUITS_PER_PAIR, MAX_GUEST_CIRCUITS_PER_TARGET,
 };
 pub use budget::{MAX_PREFIXES, PROBE_BURST, PROBE_INTERVAL, ProbeBudget, QUIC_PROBE_COST};
 pub use cookie::{COOKIE_SECRET_LIFE, COOKIES};

@@ -21,6 +21,7 @@ use crate::core::{Core, Ways};
 use crate::deadlines::Deadlines;
 use crate::discovery::{self, Discoveries};
 use crate::endpoint::LocalEndpoint;
+use crate::guests::Guests;
 use crate::mapped::{self, Mapped};
 use crate::mesh::Mesh;
 use crate::metrics::Dropped;
@@ -202,7 +203,8 @@ impl MeshBuilder {
         self
     }
 
-    /// The most links. Default 65,536, and never more than 1,048,576.
+    /// The most links. Default 65,536, and never more than 1,048,576. Half of them may be with guests, whom the policy has let in or
+    /// a ticket has led here; of those with the tickets of one peer at most 128, or an eighth of all links.
     #[must_use]
     pub fn max_links(mut self, links: usize) -> Self {
         self.max_links = usize::try_from(MAX_SLOTS).map_or(links, |slots| links.min(slots));
@@ -299,6 +301,7 @@ impl MeshBuilder {
             gate: Mutex::new(gate),
             dropped: Dropped::default(),
             max_links: self.max_links,
+            guests: Arc::new(Guests::new(self.max_links)),
             link_config,
             services: self.services,
             bridge: Mutex::new(bridge),

@@ -24,6 +24,7 @@ use tracing::Span;
 use crate::clock;
 use crate::core::Core;
 use crate::datagrams::Queue;
+use crate::guests::GuestPlace;
 use crate::inner::{Inner, Pong};
 use crate::metrics::TrafficCounters;
 use crate::outcome::Outcome;
@@ -48,6 +49,8 @@ pub(crate) struct LinkCell {
     provisional: AtomicBool,
     /// The peer is no contact: the policy lets it in, and nothing is kept of it.
     guest: AtomicBool,
+    /// Its place among the guests.
+    place: Mutex<Option<GuestPlace>>,
     /// Addresses at which the peer was reached, the last one first.
     reached: Mutex<Vec<PathAddress>>,
     pub(crate) traffic: TrafficCounters,
@@ -67,8 +70,8 @@ pub(crate) enum Entry {
     Contact,
     /// It bears an invite.
     Invited,
-    /// The policy has let it in.
-    Guest,
+    /// It is no contact: the policy has let it in, or it is a router. If somebody's ticket or word has led to it, whose.
+    Guest(Option<Hashname>),
 }
 
 impl LinkCell {
@@ -78,6 +81,7 @@ impl LinkCell {
         link: Link,
         reached: Vec<PathAddress>,
         entry: Entry,
+        place: Option<GuestPlace>,
     ) -> Arc<Self> {
         let peer = link.hashname();
         let state = watch::Sender::new(LinkState { state: link.state(), ups: 0 });
@@ -90,7 +94,8 @@ impl LinkCell {
             slot,
             state,
             provisional: AtomicBool::new(entry != Entry::Contact),
-            guest: AtomicBool::new(entry == Entry::Guest),
+            guest: AtomicBool::new(matches!(entry, Entry::Guest(_))),
+            place: Mutex::new(place),
             reached: Mutex::new(reached),
             traffic: TrafficCounters::default(),
             asks: AtomicUsize::new(0),
@@ -116,6 +121,7 @@ impl LinkCell {
     /// The application trusts the peer.
     pub(crate) fn trust(&self) {
         self.guest.store(false, Ordering::Release);
+        self.place.lock().take();
         self.keep();
     }
 
@@ -307,6 +313,7 @@ impl LinkCell {
     pub(crate) fn forget(self: &Arc<Self>) {
         self.close(CloseReason::NotTrusted);
         self.look(Inner::stop);
+        self.place.lock().take();
     }
 
     /// Updates what watchers see; call it under the lock, so that they see states in order.

@@ -113,7 +113,15 @@ impl Shared {
             return None;
         }
         let cell = self.table.read().find(target)?.clone();
-        let joined = self.bridge.lock().as_mut()?.join(clock::now(), asker, introduction.circuit, target);
+        let (now, number) = (clock::now(), introduction.circuit);
+        let joined = {
+            let mut bridge = self.bridge.lock();
+            let bridge = bridge.as_mut()?;
+            match trust.contact(asker) {
+                Some(_) => bridge.join(now, asker, number, target),
+                None => bridge.join_guest(now, asker, number, target),
+            }
+        };
         let circuit = joined.ok()?;
         Some(Joined { target: Arc::new(Link { cell }), circuit, seen: None })
     }

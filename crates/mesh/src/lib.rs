@@ -49,6 +49,7 @@ mod discovery;
 mod endpoint;
 mod forwarding;
 mod grant;
+mod guests;
 mod inner;
 mod invites;
 mod link;

@@ -177,7 +177,8 @@ impl Shared {
             Standing::Contact => Entry::Contact,
             Standing::Invited => Entry::Invited,
             Standing::Issuer => Entry::Contact,
-            Standing::Barred | Standing::Ticketed | Standing::Stranger => Entry::Guest,
+            Standing::Ticketed => Entry::Guest(self.ticket_holder(claim.credential.as_bytes())),
+            Standing::Barred | Standing::Stranger => Entry::Guest(None),
         };
         let cell = self.add_link(claim.hashname, Some(claim.keys.clone()), entry).ok()?;
         self.keep_while_there(&cell);

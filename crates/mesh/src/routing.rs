@@ -169,7 +169,7 @@ impl Shared {
         let cell = match verdict {
             Verdict::Accept if self.core.trust.is_router(router) => {
                 let is_new = self.table.read().find(&peer).is_none();
-                let cell = self.add_link(peer, Some(info.keys().clone()), Entry::Guest);
+                let cell = self.add_link(peer, Some(info.keys().clone()), Entry::Guest(None));
                 // A router could bring the keys of anybody, without end.
                 cell.iter().filter(|_| is_new).for_each(|cell| self.keep_while_there(cell));
                 cell

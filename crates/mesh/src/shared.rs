@@ -15,6 +15,7 @@ use telemesh_wire::{CloseReason, Credential, LinkInfo, PathAddress};
 use crate::cell::{Entry, LinkCell};
 use crate::clock;
 use crate::core::Core;
+use crate::guests::Guests;
 use crate::metrics::{Dropped, Metrics};
 use crate::state::LinkError;
 use crate::store::Remembered;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Mutex<Gate>,
     pub(crate) dropped: Dropped,
     pub(crate) max_links: usize,
+    pub(crate) guests: Arc<Guests>,
     pub(crate) link_config: LinkConfig,
     pub(crate) rng: Mutex<StdRng>,
     /// Who is looked for by a router's URI.
@@ -78,6 +80,13 @@ impl Shared {
             return Ok(cell);
         }
         let mut made = Err(LinkError::TooMany(self.max_links));
+        let mut place = None;
+        if let Entry::Guest(because_of) = entry {
+            place = self.guests.place(because_of);
+            if place.is_none() {
+                return made;
+            }
+        }
         let cell = table.insert(peer, self.max_links, |slot| {
             let identity = self.core.identity.clone();
             let config = self.link_config.clone();
@@ -86,7 +95,7 @@ impl Shared {
             made = match link {
                 Ok(mut link) => {
                     paths.iter().for_each(|path| link.add_candidate(now, *path));
-                    Ok(LinkCell::new(self.core.clone(), slot, link, paths.clone(), entry))
+                    Ok(LinkCell::new(self.core.clone(), slot, link, paths.clone(), entry, place.take()))
                 }
                 Err(_) => Err(LinkError::Keys(peer)),
             };

@@ -162,21 +162,28 @@ impl Shared {
                 && self.table.read().find(&hint.router.hashname()).is_none()
             {
                 // One that cannot be met is no help.
-                let _ = self.meet_router(&hint.router, hint.ticket.clone(), LinkLayer::add_hinted_candidate);
+                let _ = self.meet_router(
+                    Some(*peer),
+                    &hint.router,
+                    hint.ticket.clone(),
+                    LinkLayer::add_hinted_candidate,
+                );
             }
         }
     }
 
-    /// Links with a router for what a ticket is good for. It is no contact. What its addresses are worth `add` says.
+    /// Links with a router for what a ticket is good for, maybe because a peer has named it. It is no contact. What its addresses are
+    /// worth `add` says.
     fn meet_router(
         self: &Arc<Self>,
+        named_by: Option<Hashname>,
         router: &LinkInfo,
         ticket: Credential,
         add: fn(&mut LinkLayer, Instant, PathAddress),
     ) -> Result<(), LinkError> {
         let peer = router.hashname();
         let keys = (!router.keys().is_empty()).then(|| router.keys().clone());
-        let cell = self.add_link(peer, keys, Entry::Guest)?;
+        let cell = self.add_link(peer, keys, Entry::Guest(named_by))?;
         let wall = self.core.clock.micros();
         cell.drive(|inner, now, _| {
             inner.link.set_credential(ticket);
@@ -240,7 +247,7 @@ impl Shared {
         }
         let mut found = self.sought.seek(invite).ok_or(LinkError::TooMany(MAX_SOUGHT))?;
         if self.table.read().find(&router).is_none() {
-            self.meet_router(&info, ticket.clone(), LinkLayer::add_candidate)?;
+            self.meet_router(None, &info, ticket.clone(), LinkLayer::add_candidate)?;
         }
         let circuit = CircuitId::asked(self.rng.lock().next_u64());
         let deadline = clock::now() + limit;

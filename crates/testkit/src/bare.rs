@@ -17,7 +17,7 @@ use telemesh_link::{
 };
 use telemesh_mesh::{LinkInfo, WallClock};
 use telemesh_transport::{ReceiveBatch, Transmit, Transport};
-use telemesh_wire::{Frame, PathAddress};
+use telemesh_wire::{Credential, Frame, PathAddress};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::SkewedClock;
@@ -49,7 +49,7 @@ pub struct Heard {
     pub plaintext: Vec<u8>,
 }
 
-#[allow(clippy::expect_used, clippy::panic, reason = "a test whose hostile endpoint does not work is wrong")]
+#[allow(clippy::expect_used, reason = "a test whose hostile endpoint does not work is wrong")]
 impl Bare {
     pub(crate) fn new(transport: SimTransport, clock: SkewedClock, seed: [u8; 32]) -> Self {
         let keys = KeySet::generate(&mut StdRng::from_seed(seed));
@@ -87,6 +87,18 @@ impl Bare {
     /// When the link does not come up within ten seconds.
     pub async fn connect(&mut self, node: &Node) {
         node.mesh().add_contact(self.info()).expect("a contact");
+        assert!(
+            self.reach(node, Credential::none(), Duration::from_secs(10)).await,
+            "the link does not come up"
+        );
+    }
+
+    /// Links to the node as a stranger who shows something; whether it is let in within two tenths of a second.
+    pub async fn visit(&mut self, node: &Node, shown: Credential) -> bool {
+        self.reach(node, shown, Duration::from_millis(200)).await
+    }
+
+    async fn reach(&mut self, node: &Node, shown: Credential, limit: Duration) -> bool {
         let info = node.info();
         let mut peer = Peer::new(info.hashname());
         peer.keys = Some(info.keys().clone());
@@ -96,14 +108,16 @@ impl Bare {
         for address in info.addresses() {
             link.add_candidate(now, address);
         }
+        link.set_credential(shown);
         link.connect(now, self.clock.micros());
-        for _ in 0..100 {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
             self.run_for(Duration::from_millis(100)).await;
             if self.link().state() == State::Up {
-                return;
+                return true;
             }
         }
-        panic!("the link does not come up");
+        false
     }
 
     /// The link.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use telemesh_channel::{Body, Connection, Introduction, Open, Opener as _, Target};
-use telemesh_link::{PacketKind, classify};
+use telemesh_link::{BridgeConfig, PacketKind, classify};
 use telemesh_mesh::{Invite, LinkError, LinkInfo, PathAddress};
 use telemesh_testkit::{Bare, Node, Rogue, World};
 use telemesh_wire::{CircuitId, Frame, PathHint};
@@ -178,8 +178,12 @@ fn data() -> Vec<u8> {
 }
 
 fn ask(mallory: &mut Bare, target: &Node, circuit: CircuitId) {
+    ask_for(mallory, Target::Hashname(target.hashname()), circuit);
+}
+
+fn ask_for(mallory: &mut Bare, target: Target, circuit: CircuitId) {
     let body = Body::Packet(Bytes::from(data()));
-    let introduction = Introduction { target: Target::Hashname(target.hashname()), circuit, body };
+    let introduction = Introduction { target, circuit, body };
     let open = Open::unreliable("peer").with_body(introduction.encode().unwrap());
     mallory.send_frame(&Frame::Notice { open });
 }
@@ -259,6 +263,51 @@ fn introductions_that_have_to_be_opened_take_from_the_budget_of_strangers() {
         // Whoever comes another way finds room.
         let invite = alice.mesh().invite(Invite::once()).unwrap().to_secret_string();
         bob.mesh().link(invite.as_str()).await.unwrap();
+    });
+}
+
+#[test]
+fn two_hundred_strangers_with_one_ticket_keep_nobody_else_out() {
+    World::run(6, |world| async move {
+        let router =
+            world.node_with("router", |builder| builder.router(BridgeConfig::default()).max_links(200));
+        let (alice, bob, carol, dave) =
+            (world.node("alice"), world.node("bob"), world.node("carol"), world.node("dave"));
+        for node in [&alice, &bob] {
+            world.use_router(node, &router).await;
+        }
+        let (to_alice, to_bob) = (by_ticket(&alice, &router).await, by_ticket(&bob, &router).await);
+        let Some(PathHint::Router(hint)) = to_alice.paths().first() else { panic!("a ticket") };
+        let mut let_in = Vec::new();
+        for _ in 0..200 {
+            let mut stranger = world.bare();
+            if stranger.visit(&router, hint.ticket.clone()).await {
+                let ticket = Bytes::copy_from_slice(hint.ticket.as_bytes());
+                for number in 0..16 {
+                    ask_for(&mut stranger, Target::Ticket(ticket.clone()), CircuitId::asked(number));
+                }
+                let_in.push(stranger);
+            }
+        }
+        // A quarter of half of the links, and half of her circuits.
+        let circuits = router.mesh().routing().unwrap().circuits;
+        let seen = (let_in.len(), circuits);
+
+        let invite = router.mesh().invite(Invite::once()).unwrap().to_secret_string();
+        let newcomer = carol.mesh().link(invite.as_str()).await;
+        assert!(newcomer.is_ok(), "{seen:?}: {newcomer:?}");
+        // Bob's circuit to Alice, who are apart otherwise.
+        world.with_network(|network| {
+            network.block(alice.host(), bob.host());
+            network.block(bob.host(), alice.host());
+        });
+        alice.mesh().add_contact(keys_of(&bob)).unwrap();
+        let circuit = bob.mesh().link(keys_of(&alice)).await;
+        assert!(circuit.is_ok(), "{seen:?}: {circuit:?}");
+        // Somebody else's ticket is as good as before.
+        bob.mesh().add_contact(keys_of(&dave)).unwrap();
+        dave.mesh().link(to_bob).await.unwrap();
+        assert_eq!(seen, (25, 128));
     });
 }
 

@@ -116,6 +116,31 @@ fn nobody_takes_all_the_places_of_a_target() {
 }
 
 #[test]
+fn guests_take_half_the_places_of_a_target_and_give_them_back() {
+    let (now, mut bridge) = (start(), bridge());
+    let guests = u8::try_from(MAX_GUEST_CIRCUITS_PER_TARGET / MAX_CIRCUITS_PER_PAIR).unwrap();
+    let pair = u64::try_from(MAX_CIRCUITS_PER_PAIR).unwrap();
+    for (guest, number) in (100..100 + guests).flat_map(|guest| (0..pair).map(move |number| (guest, number)))
+    {
+        bridge.join_guest(now, &peer(guest), asked(number), &peer(2)).unwrap();
+    }
+    assert_eq!(bridge.join_guest(now, &peer(3), asked(0), &peer(2)), Err(BridgeError::TooMany));
+    assert!(bridge.join_guest(now, &peer(100), asked(0), &peer(2)).is_ok(), "those that are there stay");
+    assert!(bridge.join_guest(now, &peer(3), asked(0), &peer(4)).is_ok(), "another target has places");
+    // All others are left to those whom the router knows, and the target can ask, too.
+    for (known, number) in (200..200 + guests).flat_map(|known| (0..pair).map(move |number| (known, number)))
+    {
+        let (asker, target) = if known == 200 { (2, known) } else { (known, 2) };
+        bridge.join(now, &peer(asker), asked(number), &peer(target)).unwrap();
+    }
+    // A guest that is gone makes room for guests.
+    bridge.forget(now, &peer(100));
+    assert!(bridge.join_guest(now, &peer(3), asked(1), &peer(2)).is_ok());
+    bridge.expire(now + CIRCUIT_IDLE);
+    assert!(bridge.per_link.values().all(|of| of.by_guests == 0));
+}
+
+#[test]
 fn a_link_that_comes_and_goes_leaves_nothing_behind() {
     let (now, mut bridge) = (start(), bridge());
     let mut at = now;
