@@ -101,7 +101,7 @@ pub use packet::{
     receiver_index, set_circuit_id, slot_of,
 };
 pub use path::{PathOrigin, PathState, PathStatus};
-pub use rate::Rate;
+pub use rate::{Rate, TokenBucket};
 pub use record::{PeerRecord, RecordError};
 pub use replay::REPLAY_WINDOW;
 pub use session::About;

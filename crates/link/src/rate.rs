@@ -20,13 +20,13 @@ impl Rate {
 
 /// Allows a burst, and then one per interval. Holds one instant: when the bucket will be full again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TokenBucket {
+pub struct TokenBucket {
     full_at: Option<Instant>,
 }
 
 impl TokenBucket {
     /// Takes one, if there is one.
-    pub(crate) fn take(&mut self, now: Instant, burst: u32, interval: Duration) -> bool {
+    pub fn take(&mut self, now: Instant, burst: u32, interval: Duration) -> bool {
         self.take_many(now, 1, burst, interval)
     }
 

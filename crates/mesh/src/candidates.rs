@@ -8,6 +8,7 @@ use telemesh_hashname::Hashname;
 use telemesh_wire::{LinkInfo, PathAddress};
 
 use crate::cell::LinkCell;
+use crate::clock;
 use crate::link::Link;
 use crate::shared::Shared;
 
@@ -150,7 +151,7 @@ impl Shared {
         if info.hashname() != *peer {
             return;
         }
-        self.core.trust.told_routers(info);
+        self.core.trust.told_routers(info, || cell.takes_news(clock::now()));
         let same_machine = self.is_same_machine(&cell);
         cell.drive(|inner, now, _| {
             for address in info.addresses() {

@@ -9,14 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use telemesh_channel::{ChannelError, DatagramError, Dispatcher, Open, OpenError, Refusal};
 use telemesh_engine::{Engine, ReadError, StreamId, WriteError};
 use telemesh_hashname::Hashname;
-use telemesh_link::{Explain, Link, PeerRecord, Request};
+use telemesh_link::{Explain, Link, PeerRecord, Request, TokenBucket};
 use telemesh_wire::{Circuit, CloseReason, Frame, LinkInfo, PathAddress};
 use tokio::sync::{oneshot, watch};
 use tracing::Span;
@@ -32,6 +32,11 @@ use crate::outlet::Sent;
 use crate::state::LinkState;
 use crate::store::{Change, MAX_REMEMBERED_PATHS};
 use crate::streams::{Streams, Ticket, Waiter};
+
+/// How often a peer may tell us something new about its routers: as many times at once as an endpoint has routers to get tickets
+/// from, and then once per interval. Each costs a write to the store.
+const NEWS_BURST: u32 = 16;
+const NEWS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Routers of whom a link remembers what they were asked for: more than one peer's are ever asked at a time. A peer can name other
 /// ones again and again.
@@ -54,6 +59,8 @@ pub(crate) struct LinkCell {
     /// Addresses at which the peer was reached, the last one first.
     reached: Mutex<Vec<PathAddress>>,
     pub(crate) traffic: TrafficCounters,
+    /// What keeps the peer from having us write to the store without end.
+    news: Mutex<TokenBucket>,
     /// How often routers were asked about the peer.
     asks: AtomicUsize,
     /// Circuits whose routers were asked to bring our keys to the peer, one for each router.
@@ -98,6 +105,7 @@ impl LinkCell {
             place: Mutex::new(place),
             reached: Mutex::new(reached),
             traffic: TrafficCounters::default(),
+            news: Mutex::default(),
             asks: AtomicUsize::new(0),
             asked: Mutex::default(),
             span: tracing::debug_span!("link", peer = %peer.short()),
@@ -269,6 +277,11 @@ impl LinkCell {
         reached.insert(0, address);
         reached.truncate(MAX_REMEMBERED_PATHS);
         self.core.saver.change(Change::Paths(self.peer, reached.clone()));
+    }
+
+    /// Whether what the peer tells about its routers is kept now.
+    pub(crate) fn takes_news(&self, now: Instant) -> bool {
+        self.news.lock().take(now, NEWS_BURST, NEWS_INTERVAL)
     }
 
     /// How often routers were asked about the peer before; this time counts from now on.

@@ -58,6 +58,9 @@ struct Group {
     asked: u64,
 }
 
+/// Why something is not stored any more.
+const ENDED: &str = "the endpoint has ended";
+
 impl Saver {
     pub(crate) fn new(store: Arc<dyn PeerStore>) -> Self {
         Self {
@@ -116,9 +119,16 @@ impl Saver {
     /// Waits until everything that was added before is stored.
     ///
     /// # Errors
-    /// When the store has failed meanwhile. What was changed is kept and tried again.
+    /// When the store has failed meanwhile, and what was changed is kept and tried again; or when the endpoint has ended before.
     pub(crate) async fn saved(&self) -> Result<(), StoreError> {
-        let asked = self.pending.lock().asked;
+        let (asked, ended) = {
+            let pending = self.pending.lock();
+            (pending.asked, pending.ended)
+        };
+        // Nobody is left who would store it.
+        if ended && self.progress.borrow().done < asked {
+            return Err(StoreError(Arc::new(io::Error::other(ENDED))));
+        }
         let mut progress = self.progress.subscribe();
         let reached = progress.wait_for(|progress| progress.done >= asked || progress.failed.is_some()).await;
         match reached.map(|progress| progress.failed.clone()) {
@@ -163,7 +173,7 @@ impl Saver {
         drop(cells);
         let done = self.progress.borrow().done;
         if done < asked {
-            let error = Arc::new(io::Error::other("the endpoint has ended"));
+            let error = Arc::new(io::Error::other(ENDED));
             self.progress.send_modify(|progress| progress.failed = Some(error));
         }
     }
@@ -234,7 +244,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::store::MemoryStore;
+    use crate::store::{MemoryStore, Remembered, Stored};
 
     #[test]
     fn whoever_ends_it_holds_no_lock_while_waiting_for_the_other() {
@@ -254,5 +264,37 @@ mod tests {
         drop(pending);
         ending.join().unwrap();
         finished.expect("a group is stored while somebody ends it");
+    }
+
+    /// A store that takes its time, and whose task has ended.
+    struct Slow;
+
+    impl PeerStore for Slow {
+        fn load(&self) -> io::Result<Stored> {
+            Ok(Stored::default())
+        }
+
+        fn peer(&self, _: &Hashname) -> io::Result<Remembered> {
+            Ok(Remembered::default())
+        }
+
+        fn save(&self, _: &[Change]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_changed_after_the_end() {
+        use std::future::Future as _;
+        use std::task::{Context, Poll, Waker};
+
+        let saver = Saver::new(Arc::new(Slow));
+        let forgotten = || Change::Forgotten(Hashname::from_bytes([7; 32]));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut ask = || std::pin::pin!(saver.saved()).poll(&mut cx);
+        assert!(matches!(ask(), Poll::Ready(Ok(()))), "nothing was changed");
+        saver.end();
+        saver.change(forgotten());
+        assert!(matches!(ask(), Poll::Ready(Err(_))));
     }
 }

@@ -210,13 +210,15 @@ impl Trust {
         }
     }
 
-    /// A contact has told which routers lead to it.
-    pub(crate) fn told_routers(&self, info: &LinkInfo) {
+    /// A contact has told which routers lead to it. `may` says whether something new may be written now.
+    pub(crate) fn told_routers(&self, info: &LinkInfo, may: impl FnOnce() -> bool) {
+        let Some(contact) = self.contact(&info.hashname()) else { return };
         let mut told = LinkInfo::unresolved(info.hashname());
         for hint in info.paths().iter().filter(|hint| hint.router().is_some()) {
             told = told.clone().with_path(hint.clone()).unwrap_or(told);
         }
-        if !told.paths().is_empty() && self.contact(&info.hashname()).is_some() {
+        let known = contact.info().paths();
+        if !told.paths().iter().all(|hint| known.contains(hint)) && may() {
             self.add(&told);
         }
     }

@@ -15,8 +15,9 @@ use telemesh_channel::{
 };
 use telemesh_hashname::Hashname;
 use telemesh_mesh::{Change, Invite, LinkError, MemoryStore, PeerStore, Remembered, Stored};
+use telemesh_path::PATH;
 use telemesh_testkit::{Node, World};
-use telemesh_wire::CloseReason;
+use telemesh_wire::{CloseReason, LinkInfo, PathAddress, PathHint};
 use tokio::time::{Instant, sleep, sleep_until};
 
 const SINK: &str = "org.example.sink";
@@ -195,6 +196,7 @@ fn channels_wait_as_long_as_the_application_wants() {
 #[derive(Default)]
 struct FullDisk {
     failures: AtomicU32,
+    contacts: AtomicU32,
     memory: MemoryStore,
 }
 
@@ -216,6 +218,8 @@ impl PeerStore for FullDisk {
         if self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, full).is_ok() {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let contacts = changes.iter().filter(|change| matches!(change, Change::Contact(_))).count();
+        self.contacts.fetch_add(contacts.try_into().unwrap(), Ordering::Relaxed);
         self.memory.save(changes)
     }
 }
@@ -237,6 +241,52 @@ fn a_handshake_is_answered_when_its_record_is_stored_and_not_before() {
         disk.failures.store(0, Ordering::Relaxed);
         link.up(Duration::from_secs(35)).await.unwrap();
         assert!(alice.mesh().peers().contains(&bob.hashname()));
+    });
+}
+
+#[test]
+fn a_contact_that_tells_about_other_routers_all_the_time_costs_few_writes() {
+    World::run(21, |world| async move {
+        let disk = Arc::new(FullDisk::default());
+        let store = disk.clone();
+        let (alice, bob) =
+            (world.node("alice"), world.node_with("bob", move |builder| builder.store(store.clone())));
+        let link = world.link(&alice, &bob).await;
+        let routers: Vec<_> =
+            (0..4).map(|number| world.node(&format!("router {number}")).hashname()).collect();
+        let tell = |routers: &[Hashname]| {
+            let hints = routers.iter().map(|router| PathHint::from(PathAddress::Peer(*router)));
+            let info = hints
+                .fold(LinkInfo::unresolved(alice.hashname()), |info, hint| info.with_path(hint).unwrap());
+            link.notify(Open::unreliable(PATH).with_body(telemesh_path::encode(&info, 0))).unwrap();
+        };
+        let known = || {
+            let info = bob.mesh().contact(&alice.hashname()).unwrap().info().clone();
+            info.paths().iter().filter_map(PathHint::router).collect::<Vec<_>>()
+        };
+        let written = || disk.contacts.swap(0, Ordering::Relaxed);
+        sleep(Duration::from_secs(1)).await;
+        written();
+        tell(&routers[..2]);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((known(), written()), (routers[..2].to_vec(), 1));
+        // In another order, or some of them: nothing new.
+        tell(&[routers[1], routers[0]]);
+        tell(&routers[..1]);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(written(), 0);
+        for number in 0..400u32 {
+            let made_up = Hashname::from_bytes([1 + (number % 200) as u8; 32]);
+            tell(&[made_up, Hashname::from_bytes([201 + (number % 50) as u8; 32])]);
+            sleep(Duration::from_millis(250)).await;
+        }
+        let many = written();
+        assert!((16..=27).contains(&many), "{many} writes in 100 s");
+        // Whoever comes to rest is heard.
+        sleep(Duration::from_secs(10)).await;
+        tell(&routers[2..]);
+        sleep(Duration::from_secs(1)).await;
+        assert!(known().starts_with(&routers[2..]), "{:?}", known());
     });
 }
 
