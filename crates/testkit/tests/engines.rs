@@ -118,8 +118,8 @@ fn an_engine_that_the_other_end_never_heard_of_does_not_keep_the_two_apart() {
 /// An engine packet that breaks the rules of the protocol.
 fn broken(packet: &[u8]) -> Vec<u8> {
     let mut broken = packet.get(..9).unwrap().to_vec();
-    // A frame type that nobody knows, in place of the frames, and the tag of the first generation of keys.
-    broken.extend([0x3f, 0x3f, 0x3f, 0x3f, 0]);
+    // A frame type that nobody knows, in place of the frames, and the tag of the first packets of an engine.
+    broken.extend([0x3f, 0x3f, 0x3f, 0x3f, 0, 0, 0]);
     broken
 }
 
