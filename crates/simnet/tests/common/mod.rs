@@ -1,7 +1,7 @@
 //! What the tests share: short ways to build a network and to let it run.
 
-#![allow(dead_code)] // Each test file uses its own part of this.
-#![allow(clippy::unwrap_used)] // These helpers only ever run inside tests.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(clippy::unwrap_used, reason = "these helpers only ever run inside tests")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
